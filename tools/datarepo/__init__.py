@@ -1,0 +1,1 @@
+"""The tools of the repository: what DVC and git lack, and nothing they have."""

@@ -1,0 +1,57 @@
+"""What can go wrong, as a small family: every failure a user can cause or meet is one of these.
+
+RepositoryError            exit code 1
+├── UsageError             exit code 2: the command line asks for something that is not there
+├── CatalogueError         params.yaml is missing, malformed or of the wrong shape
+├── StageError             an import stage or the DVC repository is not what the tools wrote
+├── SasError               a shared access signature that cannot work
+├── BlobError              the service refused, or cannot be reached
+├── ArchiveError           an archive that is broken, or not to be trusted
+└── DiskError              not enough room
+"""
+
+from __future__ import annotations
+
+
+class RepositoryError(Exception):
+    """A failure told in two lines: what happened and where, then what to do next.
+
+    `message` and `hint` are sentences without a final full stop; `hint` may be empty.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(RepositoryError):
+    """The command line asks for something that is not there."""
+
+    exit_code = 2
+
+
+class CatalogueError(RepositoryError, ValueError):
+    """`params.yaml` is missing, malformed or of the wrong shape."""
+
+
+class StageError(RepositoryError):
+    """An import stage, or the DVC repository around it, is not what the tools wrote."""
+
+
+class SasError(RepositoryError, ValueError):
+    """A shared access signature that cannot work."""
+
+
+class BlobError(RepositoryError, OSError):
+    """The Blob service refused a request, or cannot be reached."""
+
+
+class ArchiveError(RepositoryError, ValueError):
+    """An archive that is broken, or not to be trusted."""
+
+
+class DiskError(RepositoryError, OSError):
+    """Not enough room on the disk."""
