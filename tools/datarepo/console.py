@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
-from collections.abc import Callable
-from types import TracebackType
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from datarepo.errors import RepositoryError
 from datarepo.redact import RedactingStream, redact
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
     import typer
     from rich.progress import TaskID
 
@@ -149,8 +152,8 @@ class Progress:
 
 def run(app: typer.Typer, name: str) -> NoReturn:
     """Run a command to its exit: every failure ends in `error: …` and `hint: …`, with its code."""
-    sys.stdout = cast("IO[str]", RedactingStream(sys.stdout))  # type: ignore[assignment]  # all that print needs
-    sys.stderr = cast("IO[str]", RedactingStream(sys.stderr))  # type: ignore[assignment]  # as above
+    sys.stdout = cast("IO[str]", RedactingStream(sys.stdout))
+    sys.stderr = cast("IO[str]", RedactingStream(sys.stderr))
     logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
     try:
         code = app(prog_name=name, standalone_mode=False)
@@ -161,11 +164,11 @@ def run(app: typer.Typer, name: str) -> NoReturn:
     except KeyboardInterrupt:
         code = _fail("interrupted", "run the same command again, it continues or starts afresh", INTERRUPTED)
     except BrokenPipeError:  # `tools/list-assets | head`: nobody reads on, which is no failure
-        sys.stdout = sys.stderr = cast("IO[str]", open("/dev/null", "w"))  # noqa: SIM115  # until exit
+        sys.stdout = sys.stderr = cast("IO[str]", Path(os.devnull).open("w"))  # noqa: SIM115  # open until exit
         code = 0
     except RepositoryError as error:
         code = _fail(error.message, error.hint, error.exit_code)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # the last resort: no traceback reaches a user
         code = _unforeseen(error, name)
     sys.exit(code)
 
@@ -180,7 +183,6 @@ def _unforeseen(error: Exception, name: str) -> int:
         return _fail(f"{error.strerror}{where}", "", 1)
     if type(error).__module__.split(".")[0] == "dvc":
         return _fail(f"DVC says: {error}", "", 1)
-    import os
     import traceback
 
     if os.environ.get("DATAREPO_DEBUG"):
