@@ -1,0 +1,220 @@
+"""A blob: what the service says of it, and why it may refuse to.
+
+ask      one HEAD request a blob, side by side, within a deadline
+reader   the blob as a seekable file, read in ranges (for the directory at an archive's end)
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import queue
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import IO, TYPE_CHECKING, cast
+
+from datarepo.errors import BlobError
+from datarepo.sas import sign_url
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from obstore.store import AzureStore, ClientConfig
+
+    from datarepo.source import Source
+
+DEADLINE = 15.0  # seconds, for all requests of a command; looking up a host alone may take longer
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a blob is: its source, and its path in the container."""
+
+    source: Source
+    path: str
+
+    def __str__(self) -> str:
+        return self.source.url(self.path)
+
+
+@dataclass(frozen=True)
+class Blob:
+    """What the service says of a blob.
+
+    `etag` stands in its quotes, as in HTTP and in DVC's files; `size` is in bytes; `md5` is the
+    publisher's Content-MD5 in hexadecimal, None where the blob carries none.
+    """
+
+    etag: str
+    size: int
+    modified: datetime
+    md5: str | None = None
+
+
+def ask(places: Mapping[str, Place], deadline: float = DEADLINE) -> dict[str, Blob]:
+    """Ask the service for each blob, side by side; the answers by the same names.
+
+    Raises BlobError for the first one (in the order given) that is refused or cannot be reached
+    within the deadline, in seconds.
+    """
+    for place in places.values():
+        place.source.check()
+    answers: queue.SimpleQueue[tuple[str, Blob | BlobError]] = queue.SimpleQueue()
+
+    def answer(name: str, place: Place) -> None:
+        answers.put((name, _head(place, deadline)))
+
+    for name, place in places.items():
+        # Daemons, since a name server that does not answer cannot be interrupted.
+        threading.Thread(target=answer, args=(name, place), daemon=True).start()
+    found: dict[str, Blob | BlobError] = {}
+    end = time.monotonic() + deadline
+    while len(found) < len(places):
+        try:
+            name, result = answers.get(timeout=max(0.0, end - time.monotonic()))
+        except queue.Empty:
+            break
+        found[name] = result
+    blobs = {}
+    for name, place in places.items():
+        result = found.get(name) or _silent(place, deadline)
+        if isinstance(result, BlobError):
+            raise result
+        blobs[name] = result
+    return blobs
+
+
+def _head(place: Place, deadline: float) -> Blob | BlobError:
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    request = urllib.request.Request(sign_url(str(place), place.source.sas), method="HEAD")  # noqa: S310  # http for emulators
+    try:
+        with urllib.request.urlopen(request, timeout=deadline) as response:  # noqa: S310  # as above
+            return from_headers(response.headers)
+    except urllib.error.HTTPError as error:
+        return refusal(place, error.code, error.headers.get("x-ms-error-code", ""))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        return unreachable(place, reason, deadline)
+
+
+def from_headers(headers: Mapping[str, str]) -> Blob:
+    """Read the answer to a HEAD request; ValueError when it is not a blob's.
+
+    On a ranged answer the MD5 of the whole blob stands in `x-ms-blob-content-md5` instead.
+    """
+    etag, length, modified = (headers.get(name) for name in ("etag", "content-length", "last-modified"))
+    if not etag or not length or not modified:
+        raise ValueError("the answer lacks ETag, Content-Length or Last-Modified: is this a Blob service?")
+    try:
+        md5 = base64.b64decode(headers.get("content-md5", "") or "", validate=True).hex() or None
+    except binascii.Error:
+        md5 = None
+    return Blob(etag, int(length), parsedate_to_datetime(modified).astimezone(timezone.utc), md5)
+
+
+def refusal(place: Place, status: int, code: str) -> BlobError:
+    """Put the service's refusal in words.
+
+    Codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes. Azurite says
+    AuthorizationFailure where Azure says AuthenticationFailed.
+    """
+    told = f"{place}: {status} {code}".rstrip()
+    store = "tools/add-asset NAME --sas-stdin stores the SAS you give it"
+    source = f"source '{place.source.name}'"
+    if status == 404 and code == "ContainerNotFound":
+        return BlobError(
+            f"the container does not exist ({told})", f"check the url of {source} in .dvc/config"
+        )
+    if status == 404:
+        return BlobError(
+            f"the blob does not exist ({told})",
+            "check its spelling in params.yaml, and that it has not been moved; letter case counts",
+        )
+    if code == "PublicAccessNotPermitted" or (status in (401, 403, 409) and not place.source.sas):
+        return BlobError(f"the service wants a SAS, and {source} has none ({told})", store)
+    if code == "AuthorizationPermissionMismatch":
+        return BlobError(
+            f"the SAS of {source} is genuine, but does not permit reading blobs ({told})",
+            "ask the publisher of the data for a SAS with read permission (sp=r); " + store,
+        )
+    if status in (401, 403) and code in ("AuthenticationFailed", "AuthorizationFailure", ""):
+        return BlobError(
+            f"the service does not accept the SAS of {source}: its signature is wrong, or was made for"
+            f" another container or account than '{place.source.container}' ({told})",
+            "copy the SAS published for this container; " + store,
+        )
+    if status in (429, 500, 502, 503, 504):
+        return BlobError(f"the service is busy or out of order ({told})", "run the same command again later")
+    return BlobError(f"the service refused the request ({told})", "")
+
+
+def unreachable(place: Place, reason: object, deadline: float = DEADLINE) -> BlobError:
+    """Put a failure of the network in words."""
+    host = place.source.endpoint.partition("://")[2].partition("/")[0]
+    if isinstance(reason, TimeoutError):
+        return _silent(place, deadline)
+    if isinstance(reason, socket.gaierror):
+        return BlobError(
+            f"the host {host} cannot be resolved: {reason.strerror or reason}",
+            "check the network (a proxy is taken from HTTPS_PROXY), and the endpoint of the source"
+            f" '{place.source.name}'",
+        )
+    if isinstance(reason, ssl.SSLError):
+        return BlobError(
+            f"the host {host} is not trusted: {reason.reason or reason}",
+            "behind a proxy with a certificate authority of its own, set SSL_CERT_FILE to its certificate",
+        )
+    words = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    return BlobError(
+        f"the host {host} cannot be reached: {words}",
+        "check the network (a proxy is taken from HTTPS_PROXY), and try again",
+    )
+
+
+def _silent(place: Place, deadline: float) -> BlobError:
+    host = place.source.endpoint.partition("://")[2].partition("/")[0]
+    return BlobError(
+        f"the host {host} did not answer within {deadline:.0f} seconds",
+        "check the network (a firewall? a proxy is taken from HTTPS_PROXY), and try again",
+    )
+
+
+def reader(place: Place, blob: Blob) -> IO[bytes]:
+    """Open the blob as a seekable file; each read beyond its small buffer is one ranged request."""
+    import obstore
+
+    # An archive's directory is at its end, behind bytes nobody asked for: read little ahead.
+    opened = obstore.open_reader(store(place.source), place.path, buffer_size=64 * 1024, size=blob.size)
+    return cast("IO[bytes]", opened)
+
+
+def store(source: Source, client: ClientConfig | None = None) -> AzureStore:
+    """Open a source with obstore; `client` are options of its HTTP client, such as timeouts."""
+    from obstore.store import AzureStore
+
+    # obstore wants an account name, though the endpoint says it all.
+    account = source.endpoint.partition("://")[2].partition(".")[0].partition(":")[0]
+    options: ClientConfig = {"allow_http": True, "connect_timeout": f"{DEADLINE:.0f}s", **(client or {})}
+    if source.sas:
+        return AzureStore(
+            source.container,
+            account_name=account,
+            endpoint=source.endpoint,
+            client_options=options,
+            sas_token=source.sas.text,
+        )
+    return AzureStore(
+        source.container,
+        account_name=account,
+        endpoint=source.endpoint,
+        client_options=options,
+        skip_signature=True,
+    )

@@ -1,0 +1,34 @@
+"""Files written beside their final name and renamed, so that no half of one is ever seen."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def replace_bytes(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Replace a file's content at one stroke, a link's target where it is one.
+
+    `mode` are its permissions; None keeps those it has, or takes 0644 for a new file.
+    """
+    path = path.resolve()
+    if mode is None:
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+    # mkstemp makes the file with mode 0600, so a secret is at no time readable by others.
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(handle)
+        Path(beside).chmod(mode)
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink()
+        raise
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace a file's content by a text in UTF-8, line endings as they stand in it."""
+    replace_bytes(path, text.encode())
