@@ -154,7 +154,9 @@ def run(app: typer.Typer, name: str) -> NoReturn:
     """Run a command to its exit: every failure ends in `error: …` and `hint: …`, with its code."""
     sys.stdout = cast("IO[str]", RedactingStream(sys.stdout))
     sys.stderr = cast("IO[str]", RedactingStream(sys.stderr))
-    logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
+    quiet = logging.StreamHandler(sys.stderr)  # libraries report here; what they raise is told below
+    quiet.setLevel(logging.CRITICAL)
+    logging.getLogger().addHandler(quiet)
     try:
         code = app(prog_name=name, standalone_mode=False)
         sys.stdout.flush()

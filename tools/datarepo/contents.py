@@ -1,0 +1,54 @@
+"""The contents of an archive, as its directory tells them: how many members, how many bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from datarepo import blob as blobs
+from datarepo.errors import ArchiveError, BlobError, RepositoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from datarepo.blob import Blob, Place
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The number of members of an archive, and the bytes they have when extracted."""
+
+    members: int
+    size: int
+
+
+def survey(places: Mapping[str, Place], found: Mapping[str, Blob]) -> dict[str, Contents]:
+    """Read the directories at the end of remote archives, side by side: a few small reads each.
+
+    Raises ArchiveError when a blob is no zip archive.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
+        jobs = {name: pool.submit(_survey, place, found[name]) for name, place in places.items()}
+        return {name: job.result() for name, job in jobs.items()}
+
+
+def _survey(place: Place, blob: Blob) -> Contents:
+    import zipfile
+
+    from obstore.exceptions import BaseError
+
+    try:
+        with zipfile.ZipFile(blobs.reader(place, blob)) as archive:
+            members = archive.infolist()
+    except zipfile.BadZipFile as error:
+        raise ArchiveError(
+            f"{place} is no zip archive: {error}",
+            "tell its publisher; or is it the wrong blob in params.yaml?",
+        ) from None
+    except (BaseError, OSError) as error:
+        if isinstance(error, RepositoryError):
+            raise
+        raise BlobError(f"{place} cannot be read: {error}", "run the same command again") from None
+    return Contents(len(members), sum(member.file_size for member in members))

@@ -1,0 +1,157 @@
+"""The repository: where it is, who may write to it, and what DVC does in it on our behalf.
+
+find_root   the folder with .git and .dvc, from any folder below it
+writing     one writer at a time; whatever fails midway is undone
+Repository  DVC in this process: partial imports, and where a file is kept
+"""
+
+from __future__ import annotations
+
+import contextlib
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datarepo import stage
+from datarepo.console import note
+from datarepo.errors import RepositoryError, StageError
+from datarepo.files import replace_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from datarepo.blob import Blob
+    from datarepo.catalogue import Asset
+
+
+class Kept(Enum):
+    """Where a downloaded archive is, the nearest place first."""
+
+    WORKSPACE = "workspace"
+    CACHE = "cache"
+    TEAM = "team remote"
+    NOWHERE = "nowhere"
+    UNKNOWN = "unknown"  # the team remote cannot be asked
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The root of the repository around a folder, by default the current one; StageError outside."""
+    start = (start or Path.cwd()).absolute()
+    for folder in (start, *start.parents):
+        if (folder / ".dvc").is_dir():
+            if any((each / ".git").exists() for each in (folder, *folder.parents)):
+                return folder
+            raise StageError(
+                f"{folder} is a DVC repository without git",
+                "clone the repository with git, or run 'git init' there",
+            )
+    raise StageError(
+        f"{start} is in no DVC repository",
+        "change into the clone of the repository, then run the command again",
+    )
+
+
+@contextlib.contextmanager
+def writing(root: Path, files: Iterable[str]) -> Iterator[None]:
+    """Hold the repository for one writer, and put the named files back when the work fails.
+
+    Another writer waits, and says so; a killed one leaves no lock behind. `files` are paths from
+    the root, of which some may not exist yet.
+    """
+    from filelock import FileLock, Timeout
+
+    (root / ".dvc" / "tmp").mkdir(exist_ok=True)
+    lock = FileLock(root / ".dvc" / "tmp" / "datarepo.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        note("waiting for another command of tools/ that writes to this repository")
+        lock.acquire()
+    try:
+        before = {root / name: _content(root / name) for name in files}
+        try:
+            yield
+        except BaseException:
+            for path, content in before.items():
+                if content is None:
+                    path.unlink(missing_ok=True)
+                elif _content(path) != content:
+                    replace_bytes(path, content)
+            raise
+    finally:
+        lock.release()
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+class Repository:
+    """DVC at work in the repository; starting it costs about half a second, so do it once."""
+
+    def __init__(self, root: Path) -> None:
+        from dvc.repo import Repo
+
+        self._root = root
+        self._dvc: Any = Repo(str(root))
+
+    def import_partially(self, asset: Asset, blob: Blob) -> None:
+        """Write the asset's import stage without downloading: `dvc import-url --no-download`."""
+        (self._root / asset.archive).parent.mkdir(exist_ok=True)
+        with _dvc_failures(asset.stage):
+            made = self._dvc.imp_url(asset.blob, out=str(self._root / asset.archive), no_download=True)
+            self._record(made, blob)
+
+    def make_partial(self, asset: Asset, blob: Blob) -> None:
+        """Record the blob as it is now and forget the archive's md5, so that `dvc repro` downloads it."""
+        with _dvc_failures(asset.stage):
+            self._record(self._dvc.stage.load_one(str(self._root / asset.stage)), blob)
+
+    def _record(self, found: Any, blob: Blob) -> None:  # noqa: ANN401  # DVC publishes no types
+        from dvc.repo import lock_repo
+        from dvc_data.hashfile.hash_info import HashInfo
+        from dvc_data.hashfile.meta import Meta
+
+        with lock_repo(self._dvc):
+            found.deps[0].hash_info = HashInfo("etag", blob.etag)
+            found.deps[0].meta = Meta(size=blob.size, etag=blob.etag)
+            found.outs[0].clear()
+            found.meta = stage.meta(blob)
+            found.md5 = found.compute_md5()
+            found.dump()
+
+    def where(self, asset: Asset, md5: str) -> Kept:
+        """Where the asset's archive of that md5 is; the team remote is asked only when it has to be."""
+        if (self._root / asset.archive).exists():
+            return Kept.WORKSPACE
+        if self._dvc.cache.local.exists(md5):
+            return Kept.CACHE
+        from dvc.config import NoRemoteError
+
+        try:
+            return Kept.TEAM if self._dvc.cloud.get_remote_odb().exists(md5) else Kept.NOWHERE
+        except NoRemoteError:
+            return Kept.NOWHERE
+        except Exception as error:  # noqa: BLE001  # each kind of remote fails in ways of its own
+            note(f"the team remote cannot be asked for {asset.archive}: {type(error).__name__}: {error}")
+            return Kept.UNKNOWN
+
+
+@contextlib.contextmanager
+def _dvc_failures(what: str) -> Iterator[None]:
+    from dvc.lock import LockError
+
+    try:
+        yield
+    except LockError:
+        raise StageError(
+            "another dvc command is at work in this repository",
+            "wait until it is done, then run the command again",
+        ) from None
+    except RepositoryError:
+        raise
+    except Exception as error:
+        raise StageError(f"{what}: DVC says: {error}", "'dvc doctor' and 'dvc status' tell more") from None

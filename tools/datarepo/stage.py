@@ -1,0 +1,107 @@
+"""The import stage of an asset, `archives/NAME.zip.dvc`: what it records, and how that is renewed.
+
+frozen: true
+deps:
+- etag: '"0x8DBA7"'                        the blob as it was when it was recorded
+  size: 91000000000
+  path: remote://oscar/datasets/vqa.zip    no signature: that is the source's affair
+outs:
+- md5: f772…                               once downloaded; without it the import is partial,
+  path: vqa.zip                            and the next dvc repro downloads
+meta:
+  modified: '2023-08-28T01:12:41Z'         what the service says of the blob
+  content_md5: f772…                       the publisher's Content-MD5, where there is one
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from datarepo.errors import StageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from datarepo.blob import Blob
+    from datarepo.catalogue import Asset
+
+
+@dataclass(frozen=True)
+class ImportStage:
+    """What an import stage records; `md5` is the archive's, None while the import is partial."""
+
+    etag: str
+    size: int
+    md5: str | None = None
+    modified: str | None = None
+
+    def describes(self, blob: Blob) -> bool:
+        """Whether the blob is still the one recorded."""
+        return (self.etag, self.size) == (blob.etag, blob.size)
+
+
+def read(root: Path, asset: Asset) -> ImportStage | None:
+    """Read the import stage of an asset, None when there is none yet.
+
+    Raises StageError when the file is not the import stage that the catalogue asks for.
+    """
+    try:
+        text = (root / asset.stage).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        document = yaml.safe_load(text)
+        return parse(document, asset)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise _edited(asset, "it is not YAML") from None
+
+
+def parse(document: Any, asset: Asset) -> ImportStage:  # noqa: ANN401  # whatever YAML holds
+    """Make an import stage of a `.dvc` file's content; errors as for `read`."""
+    if not isinstance(document, dict):
+        raise _edited(asset, "it is not a mapping")
+    dependency, output = _only(document, "deps", asset), _only(document, "outs", asset)
+    if dependency.get("path") != asset.blob:
+        raise _edited(asset, f"deps[0].path is {dependency.get('path')!r}, not {asset.blob!r}")
+    if output.get("path") != PurePosixPath(asset.archive).name or document.get("wdir", ".") != ".":
+        raise _edited(
+            asset, f"outs[0].path is {output.get('path')!r}, not {PurePosixPath(asset.archive).name!r}"
+        )
+    if document.get("frozen") is not True:
+        raise _edited(asset, "frozen is not true, so every dvc command would ask the source")
+    etag, size, md5 = dependency.get("etag"), dependency.get("size"), output.get("md5")
+    if not isinstance(etag, str) or not isinstance(size, int):
+        raise _edited(asset, "deps[0] lacks its etag or size")
+    if md5 is not None and not isinstance(md5, str):
+        raise _edited(asset, "outs[0].md5 is not a text")
+    meta = document.get("meta")
+    modified = meta.get("modified") if isinstance(meta, dict) else None
+    return ImportStage(etag, size, md5, str(modified) if modified else None)
+
+
+def meta(blob: Blob) -> dict[str, str]:
+    """What the stage's `meta` keeps of the service's word on the blob."""
+    kept = {"modified": blob.modified.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    if blob.md5:
+        kept["content_md5"] = blob.md5
+    return kept
+
+
+def _only(document: dict[str, Any], key: str, asset: Asset) -> dict[str, Any]:
+    entries = document.get(key)
+    if not isinstance(entries, list) or len(entries) != 1 or not isinstance(entries[0], dict):
+        raise _edited(asset, f"'{key}' does not hold exactly one entry")
+    entry: dict[str, Any] = entries[0]
+    return entry
+
+
+def _edited(asset: Asset, how: str) -> StageError:
+    return StageError(
+        f"{asset.stage} is not the import stage of '{asset.name}': {how}",
+        f"'git checkout -- {asset.stage}' brings the committed one back; or remove the file, and"
+        f" tools/add-asset {asset.name} writes it anew",
+    )
