@@ -153,5 +153,5 @@ def _dvc_failures(what: str) -> Iterator[None]:
         ) from None
     except RepositoryError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # DVC lets through what its clients raise
         raise StageError(f"{what}: DVC says: {error}", "'dvc doctor' and 'dvc status' tell more") from None
