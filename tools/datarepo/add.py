@@ -40,11 +40,6 @@ class Action(Enum):
     CHANGED = "changed"
     LOST = "lost"
 
-    @property
-    def downloads(self) -> bool:
-        """Whether the next `dvc repro` downloads the archive because of it."""
-        return self is not Action.UNCHANGED
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -58,11 +53,16 @@ class Outcome:
     contents: Contents | None = None
 
     @property
+    def downloads(self) -> bool:
+        """Whether the next `dvc repro` downloads the archive."""
+        return self.action is not Action.UNCHANGED or self.kept is None
+
+    @property
     def next(self) -> str:
         """The command that brings the data from here, empty when nothing is left to bring."""
-        if self.action is Action.UNCHANGED and self.kept in (Kept.TEAM, Kept.UNKNOWN):
-            return "dvc pull"
-        return "dvc repro" if self.action.downloads or self.kept is None else ""
+        if self.downloads:
+            return "dvc repro"
+        return "dvc pull" if self.kept in (Kept.TEAM, Kept.UNKNOWN) else ""
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,7 @@ def decide(recorded: ImportStage | None, blob: Blob, kept: Kept | None) -> Actio
 def sentence(outcome: Outcome, *, dry_run: bool = False) -> str:
     """Tell what happened to an asset, or would happen."""
     now, would = outcome.blob, "would be " if dry_run else ""
-    told = ""
-    if outcome.contents:
-        told = f", {outcome.contents.members} members, {size(outcome.contents.size)} extracted"
+    told = f", {outcome.contents}" if outcome.contents else ""
     if outcome.action is Action.ADDED:
         return f"{would}added, {size(now.size)} of {now.modified:%Y-%m-%d}{told}"
     if outcome.action is Action.CHANGED:
@@ -170,7 +168,7 @@ def facts(outcome: Outcome) -> dict[str, Any]:
 
 def needed(outcomes: Iterable[Outcome]) -> tuple[int, int]:
     """The bytes of archives and of contents that are still to come."""
-    coming = [each for each in outcomes if each.action.downloads]
+    coming = [each for each in outcomes if each.downloads]
     return sum(each.blob.size for each in coming), sum(each.contents.size for each in coming if each.contents)
 
 
@@ -202,7 +200,7 @@ def add(
         repository = _Lazily(root)
         outcomes = [_judge(asset, recorded[asset.name], found[asset.name], repository) for asset in assets]
         looked_at = {
-            each.asset.name: places[each.asset.name] for each in outcomes if dry_run or each.action.downloads
+            each.asset.name: places[each.asset.name] for each in outcomes if dry_run or each.downloads
         }
         surveyed = contents.survey(looked_at, found)
         outcomes = [replace(each, contents=surveyed.get(each.asset.name)) for each in outcomes]
@@ -271,7 +269,7 @@ def _act(root: Path, report: Report, private: Iterable[Source], repository: _Laz
     for outcome in report.outcomes:
         if outcome.action is Action.ADDED:
             repository().import_partially(outcome.asset, outcome.blob)
-        elif outcome.action.downloads:
+        elif outcome.action is not Action.UNCHANGED:
             repository().make_partial(outcome.asset, outcome.blob)
     # The stage comes first: a run killed in between is made good by the next, which finds it there.
     for outcome in report.outcomes:

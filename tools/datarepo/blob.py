@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import IO, TYPE_CHECKING, cast
 
-from datarepo.errors import BlobError
+from datarepo.errors import BlobError, BlobNotFoundError
 from datarepo.sas import sign_url
 
 if TYPE_CHECKING:
@@ -62,6 +62,16 @@ def ask(places: Mapping[str, Place], deadline: float = DEADLINE) -> dict[str, Bl
     Raises BlobError for the first one (in the order given) that is refused or cannot be reached
     within the deadline, in seconds.
     """
+    blobs = {}
+    for name, answer in try_ask(places, deadline).items():
+        if isinstance(answer, BlobError):
+            raise answer
+        blobs[name] = answer
+    return blobs
+
+
+def try_ask(places: Mapping[str, Place], deadline: float = DEADLINE) -> dict[str, Blob | BlobError]:
+    """Ask as `ask` does, with the failures among the answers."""
     for place in places.values():
         place.source.check()
     answers: queue.SimpleQueue[tuple[str, Blob | BlobError]] = queue.SimpleQueue()
@@ -80,13 +90,7 @@ def ask(places: Mapping[str, Place], deadline: float = DEADLINE) -> dict[str, Bl
         except queue.Empty:
             break
         found[name] = result
-    blobs = {}
-    for name, place in places.items():
-        result = found.get(name) or _silent(place, deadline)
-        if isinstance(result, BlobError):
-            raise result
-        blobs[name] = result
-    return blobs
+    return {name: found.get(name) or _silent(place, deadline) for name, place in places.items()}
 
 
 def _head(place: Place, deadline: float) -> Blob | BlobError:
@@ -134,7 +138,7 @@ def refusal(place: Place, status: int, code: str) -> BlobError:
             f"the container does not exist ({told})", f"check the url of {source} in .dvc/config"
         )
     if status == 404:
-        return BlobError(
+        return BlobNotFoundError(
             f"the blob does not exist ({told})",
             "check its spelling in params.yaml, and that it has not been moved; letter case counts",
         )

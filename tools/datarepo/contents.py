@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from datarepo import blob as blobs
+from datarepo.console import size
 from datarepo.errors import ArchiveError, BlobError, RepositoryError
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ class Contents:
 
     members: int
     size: int
+
+    def __str__(self) -> str:
+        return f"{self.members} {'member' if self.members == 1 else 'members'}, {size(self.size)} extracted"
 
 
 def survey(places: Mapping[str, Place], found: Mapping[str, Blob]) -> dict[str, Contents]:

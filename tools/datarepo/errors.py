@@ -49,6 +49,10 @@ class BlobError(RepositoryError, OSError):
     """The Blob service refused a request, or cannot be reached."""
 
 
+class BlobNotFoundError(BlobError):
+    """There is no such blob."""
+
+
 class ArchiveError(RepositoryError, ValueError):
     """An archive that is broken, or not to be trusted."""
 

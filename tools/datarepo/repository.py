@@ -8,6 +8,7 @@ Repository  DVC in this process: partial imports, and where a file is kept
 from __future__ import annotations
 
 import contextlib
+import logging
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,7 @@ class Repository:
     def __init__(self, root: Path) -> None:
         from dvc.repo import Repo
 
+        logging.getLogger("dvc").setLevel(logging.ERROR)  # its hints would come between our lines
         self._root = root
         self._dvc: Any = Repo(str(root))
 
@@ -125,10 +127,15 @@ class Repository:
 
     def where(self, asset: Asset, md5: str) -> Kept:
         """Where the asset's archive of that md5 is; the team remote is asked only when it has to be."""
+        return self.here(asset, md5) or self._on_team_remote(asset, md5)
+
+    def here(self, asset: Asset, md5: str) -> Kept | None:
+        """Where on this machine the asset's archive of that md5 is, None when it is not."""
         if (self._root / asset.archive).exists():
             return Kept.WORKSPACE
-        if self._dvc.cache.local.exists(md5):
-            return Kept.CACHE
+        return Kept.CACHE if self._dvc.cache.local.exists(md5) else None
+
+    def _on_team_remote(self, asset: Asset, md5: str) -> Kept:
         from dvc.config import NoRemoteError
 
         try:

@@ -1,0 +1,177 @@
+"""The catalogue as a table: each asset, and where its data is now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from datarepo import blob as blobs
+from datarepo import catalogue, source, stage
+from datarepo.add import difference
+from datarepo.blob import Blob, Place
+from datarepo.console import size
+from datarepo.errors import BlobError, BlobNotFoundError
+from datarepo.repository import Repository, find_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from datarepo.catalogue import Asset
+    from datarepo.stage import ImportStage
+
+
+class Where(Enum):
+    """Where the data of an asset is, the furthest it has come."""
+
+    UPSTREAM = "upstream"
+    TEAM = "not here, dvc pull"
+    CACHED = "archive cached"
+    OUTDATED = "unzipped, from another archive"
+    UNZIPPED = "unzipped"
+
+
+@dataclass(frozen=True)
+class Row:
+    """An asset with what is known of it; `upstream` is None when nobody asked."""
+
+    asset: Asset
+    recorded: ImportStage | None
+    used: bool
+    where: Where
+    upstream: Blob | BlobNotFoundError | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether an asset in use is not upstream any more as it was recorded."""
+        if not self.used or not self.recorded or self.upstream is None:
+            return False
+        return isinstance(self.upstream, BlobNotFoundError) or not self.recorded.describes(self.upstream)
+
+    @property
+    def size(self) -> int | None:
+        """The archive's size in bytes, where it is known."""
+        if self.recorded:
+            return self.recorded.size
+        return self.upstream.size if isinstance(self.upstream, Blob) else None
+
+
+def rows(*, check: bool = False) -> list[Row]:
+    """Look at every asset of the catalogue; `check` also asks upstream for each, side by side."""
+    root = find_root()
+    known = catalogue.load(root)
+    recorded = {name: stage.read(root, asset) for name, asset in known.assets.items()}
+    unzipped = _unzipped(root)
+    repository = Repository(root) if any(each and each.md5 for each in recorded.values()) else None
+    upstream = _ask(root, known.assets) if check else {}
+    return [
+        Row(
+            asset,
+            recorded[name],
+            name in known.used,
+            _where(root, asset, recorded[name], unzipped.get(asset.dir), repository),
+            upstream.get(name),
+        )
+        for name, asset in known.assets.items()
+    ]
+
+
+def _ask(root: Path, assets: Mapping[str, Asset]) -> dict[str, Blob | BlobNotFoundError]:
+    sources = {name: source.load(root, name) for name in {asset.source for asset in assets.values()}}
+    places = {name: Place(sources[asset.source], asset.path) for name, asset in assets.items()}
+    answers: dict[str, Blob | BlobNotFoundError] = {}
+    for name, answer in blobs.try_ask(places).items():
+        if isinstance(answer, BlobError) and not isinstance(answer, BlobNotFoundError):
+            raise answer
+        answers[name] = answer
+    return answers
+
+
+def _unzipped(root: Path) -> dict[str, str]:
+    """The folders that `dvc repro` made, each with the md5 of the archive it came from."""
+    try:
+        stages = (yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8")) or {}).get("stages", {})
+    except FileNotFoundError:
+        return {}
+    return {
+        out["path"]: each["deps"][0]["md5"]
+        for name, each in stages.items()
+        if name.startswith("unzip@")
+        for out in each["outs"]
+    }
+
+
+def _where(
+    root: Path,
+    asset: Asset,
+    recorded: ImportStage | None,
+    from_md5: str | None,
+    repository: Repository | None,
+) -> Where:
+    if recorded is None:
+        return Where.UPSTREAM
+    if (root / asset.dir).is_dir() and from_md5:
+        return Where.UNZIPPED if from_md5 == recorded.md5 else Where.OUTDATED
+    if not recorded.md5 or not repository:
+        return Where.UPSTREAM
+    return Where.CACHED if repository.here(asset, recorded.md5) else Where.TEAM
+
+
+def table(found: Sequence[Row]) -> Iterable[str]:
+    """Lay the rows out for people, a line each under a headline."""
+    asked = any(row.upstream for row in found)
+    cells = [["NAME", "KIND", "SIZE", "IN USE", "DATA", "FOLDER", *(["UPSTREAM"] if asked else [])]]
+    cells += [
+        [
+            row.asset.name,
+            row.asset.kind,
+            "?" if row.size is None else size(row.size),
+            "yes" if row.used else "-",
+            row.where.value,
+            row.asset.dir,
+            *([_upstream(row)] if asked else []),
+        ]
+        for row in found
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for name, kind, number, *rest in cells:
+        texts = (name.ljust(widths[0]), kind.ljust(widths[1]), number.rjust(widths[2]))
+        yield "  ".join([*texts, *map(str.ljust, rest, widths[3:])]).rstrip()
+
+
+def _upstream(row: Row) -> str:
+    if isinstance(row.upstream, BlobNotFoundError):
+        return "missing"
+    if row.upstream is None or not row.recorded:
+        return "-"
+    return f"changed: {difference(row.recorded, row.upstream)}" if row.changed else "as recorded"
+
+
+def document(found: Iterable[Row]) -> list[dict[str, Any]]:
+    """The rows for programs; sizes in bytes, `upstream` null when nobody asked."""
+    return [
+        {
+            "name": row.asset.name,
+            "kind": row.asset.kind,
+            "blob": row.asset.blob,
+            "archive": row.asset.archive,
+            "dir": row.asset.dir,
+            "used": row.used,
+            "size": row.size,
+            "data": row.where.name.lower(),
+            "etag": row.recorded.etag if row.recorded else None,
+            "md5": row.recorded.md5 if row.recorded else None,
+            "upstream": _answer(row.upstream),
+            "changed": row.changed if row.upstream else None,
+        }
+        for row in found
+    ]
+
+
+def _answer(upstream: Blob | BlobNotFoundError | None) -> dict[str, Any] | None:
+    if isinstance(upstream, Blob):
+        return {"exists": True, "size": upstream.size, "etag": upstream.etag, **stage.meta(upstream)}
+    return {"exists": False} if upstream else None
