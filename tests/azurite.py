@@ -34,7 +34,7 @@ _PROGRAM = "process.stdin.on('end', () => process.exit()).resume(); require(proc
 
 
 class Azurite:
-    """The emulator on a free port of 127.0.0.1, in memory, with a container and a key made for the occasion."""
+    """The emulator on a free port of 127.0.0.1, in memory, with a container and a fresh key."""
 
     def __init__(self) -> None:
         self.key = base64.b64encode(secrets.token_bytes(64)).decode()
@@ -42,8 +42,7 @@ class Azurite:
 
     def __enter__(self) -> Azurite:
         venv = ROOT / ".venv"
-        # A number of milliseconds is all `--blobKeepAliveTimeout` lacks: idle connections of pooled
-        # clients would be closed under them after five seconds.
+        # Keep-alive: after the five seconds of the default, clients would find idle connections closed.
         self._process = subprocess.Popen(
             [
                 venv / "bin" / "node",
@@ -104,10 +103,11 @@ class Azurite:
         return f"http://127.0.0.1:{self.port}/{ACCOUNT}"
 
     def put(self, path: str, content: bytes, *, container: str = CONTAINER, md5: bytes | None = None) -> None:
-        """Upload a blob, replacing one that is there; the service computes a Content-MD5 if none is given."""
+        """Upload a blob, replacing one that is there; `md5` is a Content-MD5 that need not be true."""
         client = self._client.get_blob_client(container, path)
-        settings = ContentSettings(content_md5=bytearray(md5)) if md5 is not None else None
-        client.upload_blob(content, overwrite=True, content_settings=settings)
+        client.upload_blob(content, overwrite=True)
+        if md5 is not None:  # the service checks it on upload, and believes what is set afterwards
+            client.set_http_headers(ContentSettings(content_md5=bytearray(md5)))
 
     def delete(self, path: str, *, container: str = CONTAINER) -> None:
         """Delete a blob."""
