@@ -24,38 +24,44 @@ def insert(text: str, key: str, name: str, entry: Mapping[str, str]) -> str:
         dir: data/vqa
     """
     newline = "\r\n" if "\r\n" in text else "\n"
-    value = _entry(_root(text), key)
+    root = _root(text)
+    value = _entry(root, key)
     if value is None:
         text += "" if not text or text.endswith("\n") else newline
         text += f"{key}:{newline}"
         at, indent = len(text), 2
+    elif _is_flow(value[1]) and (value[1].value or _is_flow(root)):
+        kept = text[: value[1].end_mark.index - 1].rstrip()
+        comma = ", " if value[1].value and not kept.endswith(",") else ""
+        flow = _dump({name: dict(entry)}, flow=True)[1:-1]  # without its braces
+        return _checked(text, f"{kept}{comma}{flow}{text[len(kept) :]}", key, name, entry)
     elif _is_empty(value[1]):
         begin, end = value[1].start_mark.index, value[1].end_mark.index
         before = text[:begin].rstrip(" ") if end > begin else text[:begin]
         at, indent = _line_end(before + text[end:], len(before)), value[0].start_mark.column + 2
         text = before + text[end:]
-    elif _is_flow(value[1]):
-        at = value[1].end_mark.index - 1
-        fields = ", ".join(f"{field}: {_scalar(content)}" for field, content in entry.items())
-        kept = text[:at].rstrip()
-        comma = "" if kept.endswith(",") else ","
-        return _checked(text, f"{kept}{comma} {name}: {{{fields}}}{text[len(kept) :]}", key, name, entry)
     else:
         at, indent = _line_end(text, _last(value[1])), value[1].value[0][0].start_mark.column
     if at and not text[:at].endswith("\n"):
         text, at = text[:at] + newline + text[at:], at + len(newline)
-    lines = [f"{' ' * indent}{name}:"]
-    lines += [f"{' ' * (indent + 2)}{field}: {_scalar(content)}" for field, content in entry.items()]
-    block = newline.join(lines) + newline
+    lines = _dump({name: dict(entry)}, flow=False).splitlines()
+    block = "".join(f"{' ' * indent}{line}{newline}" for line in lines)
     return _checked(text, text[:at] + block + text[at:], key, name, entry)
 
 
 def _checked(before: str, after: str, key: str, name: str, entry: Mapping[str, str]) -> str:
     wanted = yaml.safe_load(before) or {}
     wanted[key] = {**(wanted.get(key) or {}), name: dict(entry)}
-    if yaml.safe_load(after) != wanted:
-        raise ValueError(f"'{key}' is written in a way that this tool cannot edit")
-    return after
+    return _same(after, wanted, key)
+
+
+def _same(text: str, wanted: object, key: str) -> str:
+    try:
+        if yaml.safe_load(text) == wanted:
+            return text
+    except yaml.YAMLError:
+        pass
+    raise ValueError(f"'{key}' is written in a way that this tool cannot edit")
 
 
 def remove(text: str, key: str, name: str) -> str:
@@ -87,9 +93,7 @@ def remove(text: str, key: str, name: str) -> str:
         after = after[:at] + " {}" + after[at:]
     wanted = yaml.safe_load(text)
     del wanted[key][name]
-    if yaml.safe_load(after) != wanted:
-        raise ValueError(f"'{key}' is written in a way that this tool cannot edit")
-    return after
+    return _same(after, wanted, key)
 
 
 def _root(text: str) -> yaml.Node | None:
@@ -105,7 +109,7 @@ def _is_empty(node: yaml.Node) -> bool:
     return not node.value or (isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null"))
 
 
-def _is_flow(node: yaml.Node) -> bool:
+def _is_flow(node: yaml.Node | None) -> bool:
     return isinstance(node, yaml.CollectionNode) and bool(node.flow_style)
 
 
@@ -124,8 +128,8 @@ def _line_end(text: str, at: int) -> int:
     return len(text) if found < 0 else found + 1
 
 
-def _scalar(content: str) -> str:
-    """The content as YAML writes it on one line, quoted where it has to be."""
-    return (
-        yaml.safe_dump(content, width=float("inf"), allow_unicode=True).removesuffix("\n...\n").rstrip("\n")
+def _dump(mapping: object, *, flow: bool) -> str:
+    text = yaml.safe_dump(
+        mapping, default_flow_style=flow, width=float("inf"), allow_unicode=True, sort_keys=False
     )
+    return str(text).strip()
