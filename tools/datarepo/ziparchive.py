@@ -53,7 +53,6 @@ METHODS = {  # 4.4.5
 ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13  # 4.4.4: by password, strongly, with masked headers
 UTF8 = 1 << 11
 UNIX, MACOS = 3, 19  # 4.4.2.2: systems that keep a Unix mode in the external attributes
-DOS_FOLDER = 0x10
 
 ENDLESS = (STORED, LZMA)  # need not mark their end
 BAD_DATA: tuple[type[Exception], ...] = (
@@ -74,6 +73,7 @@ class Entry(NamedTuple):
 
     member: Member
     name: bytes
+    flags: int
     method: int
     crc: int
     packed: int
@@ -85,13 +85,13 @@ class Entry(NamedTuple):
 class Directory(NamedTuple):
     """From where to where the central directory is, how much is in front of the archive, how many entries.
 
-    `count` is to be compared under `mask`: without zip64, 65536 members are recorded as 0.
+    `members` is to be compared under `mask`: without zip64, 65536 members are recorded as 0.
     """
 
     begin: int
     end: int
     prefix: int
-    count: int
+    members: int
     mask: int
 
 
@@ -167,8 +167,9 @@ class ZipArchive:
         name = entry.member.name
         if len(block) < LOCAL.size or not block.startswith(b"PK\3\4"):
             raise refuse(name, "there is no local header where the directory says", AGAIN)
-        _, _, _, method, _, _, _, _, _, name_length, extra_length = LOCAL.unpack_from(block)
-        if method != entry.method or block[LOCAL.size : LOCAL.size + name_length] != entry.name:
+        _, _, flags, method, _, _, _, _, _, name_length, extra_length = LOCAL.unpack_from(block)
+        same = (flags & UTF8, method) == (entry.flags & UTF8, entry.method)
+        if not same or block[LOCAL.size : LOCAL.size + name_length] != entry.name:
             raise refuse(name, "its local header is that of another member")
         begin = LOCAL.size + name_length + extra_length
         position, end = entry.start + len(block), entry.start + begin + entry.packed
@@ -203,9 +204,10 @@ class ZipArchive:
             entry, length = _entry(directory, at, where.prefix)
             entries.append(entry)
             at += length
-        if at != len(directory) or len(entries) & where.mask != where.count:
+        if at != len(directory) or len(entries) & where.mask != where.members:
             raise ArchiveError(
-                f"{self.path}: damaged zip directory: {len(entries)} members instead of {where.count}", AGAIN
+                f"{self.path}: damaged zip directory: {len(entries)} members instead of {where.members}",
+                AGAIN,
             )
         return _with_limits(entries, where.begin)
 
@@ -267,10 +269,10 @@ def _entry(directory: bytes, at: int, prefix: int) -> tuple[Entry, int]:
     if 0xFFFFFFFF in (size, packed, start):
         size, packed, start = _wide(name, extra.get(0x0001, b""), size, packed, start)
     mode = attributes >> 16 if system in (UNIX, MACOS) else 0
-    member = Member(name, _kind(name, attributes, mode), size, stat.S_IMODE(mode))
+    member = Member(name, _kind(name, mode), size, stat.S_IMODE(mode))
     flaw = _flaw(flags, method, size, packed)
     length = RECORD.size + name_length + extra_length + comment_length
-    return Entry(member, raw, method, crc, packed, start + prefix, 0, flaw), length
+    return Entry(member, raw, flags, method, crc, packed, start + prefix, 0, flaw), length
 
 
 def _extra(data: bytes) -> dict[int, bytes]:
@@ -309,12 +311,11 @@ def _decode(raw: bytes, flags: int, system: int, extra: dict[int, bytes]) -> str
     return raw.decode("cp437")
 
 
-def _kind(name: str, attributes: int, mode: int) -> Kind:
-    by_name = Kind.FOLDER if name.endswith("/") else Kind.FILE
-    if not stat.S_IFMT(mode):
-        return Kind.FOLDER if attributes & DOS_FOLDER else by_name
-    kinds = {stat.S_IFREG: by_name, stat.S_IFDIR: Kind.FOLDER, stat.S_IFLNK: Kind.LINK}
-    return kinds.get(stat.S_IFMT(mode), Kind.OTHER)
+def _kind(name: str, mode: int) -> Kind:
+    """A folder is what ends in a slash, as for zipfile and unzip, whatever the attributes say."""
+    if stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR):
+        return Kind.FOLDER if name.endswith("/") else Kind.FILE
+    return Kind.LINK if stat.S_ISLNK(mode) else Kind.OTHER
 
 
 def _flaw(flags: int, method: int, size: int, packed: int) -> str:
