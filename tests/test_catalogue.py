@@ -51,7 +51,7 @@ def test_an_asset_knows_its_source_blob_archive_and_stage() -> None:
     """All from its name and its blob."""
     vqa = catalogue.parse(GOOD).assets["vqa"]
 
-    assert (vqa.source, vqa.path, vqa.archive, vqa.stage) == (
+    assert (vqa.source, vqa.path, vqa.file, vqa.stage) == (
         "oscar",
         "datasets/vqa.zip",
         "archives/vqa.zip",

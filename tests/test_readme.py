@@ -49,7 +49,9 @@ def test_each_option_the_readme_shows_exists() -> None:
     """Every `tools/COMMAND … --option` of the README."""
     shown = re.findall(r"tools/([a-z]+-asset[s]?)([^`\n|#]*)", README)
     for command, rest in shown:
-        usage = subprocess.run([ROOT / "tools" / command, "--help"], capture_output=True, text=True, check=True).stdout
+        usage = subprocess.run(
+            [ROOT / "tools" / command, "--help"], capture_output=True, text=True, check=True
+        ).stdout
         for option in re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest):
             assert re.search(rf"(?<![\w-]){option}(?![\w-])", usage), f"tools/{command} {option}"
 

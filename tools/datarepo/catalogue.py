@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 FILE = "params.yaml"
 ARCHIVES = "archives"
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
+NAME_RULE = "made of letters, digits, '.', '_' and '-', and begins with a letter or digit"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BLOB = re.compile(r"remote://([^/\s]+)/(\S(?:.*\S)?)")
 _ROOT = re.compile(r"\$\{roots\.([^}]*)\}")
@@ -41,7 +43,10 @@ _ROOT = re.compile(r"\$\{roots\.([^}]*)\}")
 
 @dataclass(frozen=True)
 class Asset:
-    """An entry of the catalogue: a blob with a name, and the folder its contents land in."""
+    """An entry of the catalogue: a blob with a name, and the folder it lands in.
+
+    The contents of an archive land there, any other file as it is.
+    """
 
     name: str
     kind: str
@@ -59,14 +64,21 @@ class Asset:
         return _blob(self.blob)[1]
 
     @property
-    def archive(self) -> str:
-        """Where the archive lands, from the repository's root."""
-        return f"{ARCHIVES}/{self.name}{''.join(PurePosixPath(self.path).suffixes[-1:])}"
+    def suffix(self) -> str:
+        """The archive suffix of its blob, empty when the blob is no archive."""
+        return next((each for each in ARCHIVE_SUFFIXES if self.path.lower().endswith(each)), "")
+
+    @property
+    def file(self) -> str:
+        """Where the blob lands, from the repository's root: an archive apart, anything else in `dir`."""
+        if self.suffix:
+            return f"{ARCHIVES}/{self.name}{self.suffix}"
+        return f"{self.dir}/{PurePosixPath(self.path).name}"
 
     @property
     def stage(self) -> str:
         """Its import stage, from the repository's root."""
-        return f"{self.archive}.dvc"
+        return f"{self.file}.dvc"
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,7 @@ class Catalogue:
 
     assets: Mapping[str, Asset]
     used: tuple[str, ...]
+    roots: Mapping[str, str]
 
     def find(self, names: Iterable[str]) -> list[Asset]:
         """The assets of those names, each once; UsageError names the closest ones to an unknown name."""
@@ -88,6 +101,27 @@ class Catalogue:
                 )
             found.append(self.assets[name])
         return found
+
+
+def is_name(name: str) -> bool:
+    """Whether an asset may have this name: it becomes a file's name, a stage's and a key."""
+    return bool(_NAME.fullmatch(name))
+
+
+def is_folder(folder: str) -> bool:
+    """Whether an asset may land in this folder: a plain path below the repository's root.
+
+    >>> [is_folder(each) for each in ("data/vqa", "../vqa", "/vqa", ".git/vqa", "data/")]
+    [True, False, False, False, False]
+    """
+    parts = PurePosixPath(folder).parts
+    forbidden = not parts or parts[0] in ("/", "~", ".git", ".dvc", ARCHIVES) or ".." in parts
+    return not forbidden and "/".join(parts) == folder
+
+
+def default_folder(kind: str, name: str) -> str:
+    """The folder of a new asset as the catalogue writes it, so that it moves with its root."""
+    return f"${{roots.{kind}}}/{name}"
 
 
 def closest(name: str, known: Iterable[str]) -> list[str]:
@@ -131,18 +165,18 @@ def parse(text: str) -> Catalogue:
             f"{FILE}: this is not YAML: {error}", f"git diff {FILE} shows what changed"
         ) from None
     top = _Mapping(document, ())
-    roots = {kind: top.mapping("roots").text(kind) for kind in top.mapping("roots").names()}
+    roots = {kind: top.mapping("roots").text(kind) for kind in ("dataset", *top.mapping("roots").names())}
     listed = top.mapping("catalogue")
     assets = {name: _asset(name, listed.mapping(name), roots) for name in listed.names()}
     used = top.mapping("assets", may_be_empty=True)
     for name in used.names():
         _check_used(name, used.mapping(name), assets)
-    return Catalogue(assets, tuple(used.names()))
+    return Catalogue(assets, tuple(used.names()), roots)
 
 
 def _asset(name: str, entry: _Mapping, roots: Mapping[str, str]) -> Asset:
-    if not _NAME.fullmatch(name):
-        raise entry.wrong("an asset's name is made of letters, digits, '.', '_' and '-'")
+    if not is_name(name):
+        raise entry.wrong(f"an asset's name is {NAME_RULE}")
     blob, folder = entry.text("blob"), entry.text("dir")
     if not _BLOB.fullmatch(blob):
         raise entry.wrong(f"{blob!r} does not read remote://SOURCE/PATH", "blob")
@@ -150,13 +184,7 @@ def _asset(name: str, entry: _Mapping, roots: Mapping[str, str]) -> Asset:
         if kind not in roots:
             raise entry.wrong(f"there is no root {kind!r} under 'roots'", "dir")
     folder = _ROOT.sub(lambda match: roots[match[1]], folder)
-    parts = PurePosixPath(folder).parts
-    if (
-        not parts
-        or parts[0] in ("/", "~", ".git", ".dvc")
-        or ".." in parts
-        or str(PurePosixPath(folder)) != folder
-    ):
+    if not is_folder(folder):
         raise entry.wrong(f"{folder!r} is no folder below the repository's root", "dir")
     return Asset(name, entry.text("kind"), blob, folder)
 
@@ -164,8 +192,7 @@ def _asset(name: str, entry: _Mapping, roots: Mapping[str, str]) -> Asset:
 def _check_used(name: str, entry: _Mapping, assets: Mapping[str, Asset]) -> None:
     if name not in assets:
         raise entry.wrong(f"there is no asset {name!r} under 'catalogue'")
-    for field in ("archive", "dir"):
-        expected = getattr(assets[name], field)
+    for field, expected in _entry_in_use(assets[name]).items():
         if entry.text(field) != expected:
             raise entry.wrong(
                 f"'{name}' is already used differently: {entry.text(field)!r} where the catalogue says"
@@ -222,18 +249,41 @@ class _Mapping:
 
 
 def use(root: Path, asset: Asset) -> None:
-    """Put an asset among those in use; nothing else of the file changes, and nothing if it is there."""
+    """Put an archive among the assets in use; nothing else of the file changes, and nothing if it is there.
+
+    A file that is no archive needs no unzip stage, so `dvc.yaml` does not iterate over it.
+    """
+    text = read_text(root)
+    if asset.suffix and asset.name not in parse(text).used:
+        _insert(root, text, "assets", asset.name, _entry_in_use(asset))
+
+
+def disuse(root: Path, asset: Asset) -> None:
+    """Take an asset out of those in use; nothing else of the file changes."""
     text = read_text(root)
     if asset.name in parse(text).used:
-        return
+        try:
+            replace_text(root / FILE, yamltext.remove(text, "assets", asset.name))
+        except ValueError as error:
+            raise CatalogueError(f"{FILE}: {error}", f"remove assets.{asset.name} by hand") from None
+
+
+def enter(root: Path, asset: Asset, folder: str) -> None:
+    """Enter a new asset in the catalogue; `folder` is its `dir` as it is to be written there."""
+    entry = {"kind": asset.kind, "blob": asset.blob, "dir": folder}
+    _insert(root, read_text(root), "catalogue", asset.name, entry)
+
+
+def _insert(root: Path, text: str, key: str, name: str, entry: Mapping[str, str]) -> None:
     try:
-        text = yamltext.insert(text, "assets", asset.name, {"archive": asset.archive, "dir": asset.dir})
+        replace_text(root / FILE, yamltext.insert(text, key, name, entry))
     except ValueError as error:
-        raise CatalogueError(
-            f"{FILE}: {error}",
-            f"write it by hand: assets.{asset.name} with archive: {asset.archive}, dir: {asset.dir}",
-        ) from None
-    replace_text(root / FILE, text)
+        fields = ", ".join(f"{field}: {content}" for field, content in entry.items())
+        raise CatalogueError(f"{FILE}: {error}", f"write it by hand: {key}.{name} with {fields}") from None
+
+
+def _entry_in_use(asset: Asset) -> dict[str, str]:
+    return {"archive": asset.file, "dir": asset.dir}
 
 
 def _blob(text: str) -> tuple[str, str]:

@@ -10,17 +10,18 @@ import yaml
 
 from datarepo import blob as blobs
 from datarepo import catalogue, source, stage
-from datarepo.add import difference
 from datarepo.blob import Blob, Place
 from datarepo.console import size
 from datarepo.errors import BlobError, BlobNotFoundError
-from datarepo.repository import Repository, find_root
+from datarepo.outcome import difference
+from datarepo.repository import Kept, Repository, find_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from datarepo.catalogue import Asset
+    from datarepo.source import Source
     from datarepo.stage import ImportStage
 
 
@@ -30,6 +31,7 @@ class Where(Enum):
     UPSTREAM = "upstream"
     TEAM = "not here, dvc pull"
     CACHED = "archive cached"
+    PLAIN = "here, as it is"
     OUTDATED = "unzipped, from another archive"
     UNZIPPED = "unzipped"
 
@@ -42,6 +44,7 @@ class Row:
     recorded: ImportStage | None
     used: bool
     where: Where
+    lacks_sas: bool = False  # its source has none here
     upstream: Blob | BlobNotFoundError | None = None
 
     @property
@@ -63,24 +66,25 @@ def rows(*, check: bool = False) -> list[Row]:
     """Look at every asset of the catalogue; `check` also asks upstream for each, side by side."""
     root = find_root()
     known = catalogue.load(root)
+    sources = {name: source.load(root, name) for name in {each.source for each in known.assets.values()}}
     recorded = {name: stage.read(root, asset) for name, asset in known.assets.items()}
     unzipped = _unzipped(root)
     repository = Repository(root) if any(each and each.md5 for each in recorded.values()) else None
-    upstream = _ask(root, known.assets) if check else {}
+    upstream = _ask(known.assets, sources) if check else {}
     return [
         Row(
             asset,
             recorded[name],
-            name in known.used,
+            name in known.used or (not asset.suffix and recorded[name] is not None),
             _where(root, asset, recorded[name], unzipped.get(asset.dir), repository),
-            upstream.get(name),
+            lacks_sas=sources[asset.source].sas is None,
+            upstream=upstream.get(name),
         )
         for name, asset in known.assets.items()
     ]
 
 
-def _ask(root: Path, assets: Mapping[str, Asset]) -> dict[str, Blob | BlobNotFoundError]:
-    sources = {name: source.load(root, name) for name in {asset.source for asset in assets.values()}}
+def _ask(assets: Mapping[str, Asset], sources: Mapping[str, Source]) -> dict[str, Blob | BlobNotFoundError]:
     places = {name: Place(sources[asset.source], asset.path) for name, asset in assets.items()}
     answers: dict[str, Blob | BlobNotFoundError] = {}
     for name, answer in blobs.try_ask(places).items():
@@ -113,11 +117,14 @@ def _where(
 ) -> Where:
     if recorded is None:
         return Where.UPSTREAM
-    if (root / asset.dir).is_dir() and from_md5:
+    if asset.suffix and (root / asset.dir).is_dir() and from_md5:
         return Where.UNZIPPED if from_md5 == recorded.md5 else Where.OUTDATED
     if not recorded.md5 or not repository:
         return Where.UPSTREAM
-    return Where.CACHED if repository.here(asset, recorded.md5) else Where.TEAM
+    kept = repository.here(asset, recorded.md5)
+    if kept is Kept.WORKSPACE and not asset.suffix:
+        return Where.PLAIN
+    return Where.CACHED if kept else Where.TEAM
 
 
 def table(found: Sequence[Row]) -> Iterable[str]:
@@ -142,6 +149,13 @@ def table(found: Sequence[Row]) -> Iterable[str]:
         yield "  ".join([*texts, *map(str.ljust, rest, widths[3:])]).rstrip()
 
 
+def advice(found: Iterable[Row]) -> Iterable[str]:
+    """What to do about sources that have no SAS here, a line each."""
+    lacking = {row.asset.source: row.asset.name for row in found if row.lacks_sas}
+    for name, asset in lacking.items():
+        yield f"source '{name}' has no SAS here; if it needs one: tools/add-asset {asset} --sas-stdin"
+
+
 def _upstream(row: Row) -> str:
     if isinstance(row.upstream, BlobNotFoundError):
         return "missing"
@@ -156,8 +170,10 @@ def document(found: Iterable[Row]) -> list[dict[str, Any]]:
         {
             "name": row.asset.name,
             "kind": row.asset.kind,
+            "source": row.asset.source,
+            "lacks_sas": row.lacks_sas,
             "blob": row.asset.blob,
-            "archive": row.asset.archive,
+            "file": row.asset.file,
             "dir": row.asset.dir,
             "used": row.used,
             "size": row.size,

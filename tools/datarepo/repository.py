@@ -102,28 +102,57 @@ class Repository:
 
     def import_partially(self, asset: Asset, blob: Blob) -> None:
         """Write the asset's import stage without downloading: `dvc import-url --no-download`."""
-        (self._root / asset.archive).parent.mkdir(exist_ok=True)
-        with _dvc_failures(asset.stage):
-            made = self._dvc.imp_url(asset.blob, out=str(self._root / asset.archive), no_download=True)
+        (self._root / asset.file).parent.mkdir(parents=True, exist_ok=True)
+        with self._working_on(asset.stage):
+            made = self._dvc.imp_url(asset.blob, out=str(self._root / asset.file), no_download=True)
             self._record(made, blob)
 
     def make_partial(self, asset: Asset, blob: Blob) -> None:
         """Record the blob as it is now and forget the archive's md5, so that `dvc repro` downloads it."""
-        with _dvc_failures(asset.stage):
+        with self._working_on(asset.stage):
             self._record(self._dvc.stage.load_one(str(self._root / asset.stage)), blob)
 
     def _record(self, found: Any, blob: Blob) -> None:  # noqa: ANN401  # DVC publishes no types
-        from dvc.repo import lock_repo
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_data.hashfile.meta import Meta
 
-        with lock_repo(self._dvc):
-            found.deps[0].hash_info = HashInfo("etag", blob.etag)
-            found.deps[0].meta = Meta(size=blob.size, etag=blob.etag)
-            found.outs[0].clear()
-            found.meta = stage.meta(blob)
-            found.md5 = found.compute_md5()
-            found.dump()
+        found.deps[0].hash_info = HashInfo("etag", blob.etag)
+        found.deps[0].meta = Meta(size=blob.size, etag=blob.etag)
+        found.outs[0].clear()
+        found.meta = stage.meta(blob)
+        found.md5 = found.compute_md5()
+        found.dump()
+
+    def remove(self, assets: Iterable[Asset], *, force: bool = False) -> dict[str, list[str]]:
+        """Remove the assets' stages with outputs and ignore entries; the paths removed, by asset.
+
+        The cache keeps what it has. Raises StageError, before anything is removed, when an output
+        holds what the cache does not have, unless `force`.
+        """
+        from dvc.dvcfile import Lockfile
+
+        lock = Lockfile(self._dvc, str(self._root / "dvc.lock"))
+        stages = {each.addressing: each for each in self._dvc.index.stages}
+        of = {asset.name: (stages.get(asset.stage), stages.get(f"unzip@{asset.name}")) for asset in assets}
+        removed: dict[str, list[str]] = {}
+        with self._working_on("dvc remove"):
+            for name, found in of.items():
+                outs = [each.outs[0] for each in found if each and each.outs[0].exists]
+                lost = [out for out in outs if out.changed_checksum() or out.changed_cache()]
+                if lost and not force:
+                    raise StageError(
+                        f"{lost[0]} holds what the cache does not have",
+                        "'dvc commit' keeps it; --force deletes it",
+                    )
+                removed[name] = [str(out) for out in outs]
+            for imported, unzip in of.values():
+                for each in filter(None, (imported, unzip)):
+                    each.remove_outs(ignore_remove=True, force=True)
+                if unzip:
+                    lock.remove_stage(unzip)
+                if imported:
+                    imported.dvcfile.remove_stage(imported)
+        return removed
 
     def where(self, asset: Asset, md5: str) -> Kept:
         """Where the asset's archive of that md5 is; the team remote is asked only when it has to be."""
@@ -131,7 +160,7 @@ class Repository:
 
     def here(self, asset: Asset, md5: str) -> Kept | None:
         """Where on this machine the asset's archive of that md5 is, None when it is not."""
-        if (self._root / asset.archive).exists():
+        if (self._root / asset.file).exists():
             return Kept.WORKSPACE
         return Kept.CACHE if self._dvc.cache.local.exists(md5) else None
 
@@ -143,22 +172,26 @@ class Repository:
         except NoRemoteError:
             return Kept.NOWHERE
         except Exception as error:  # noqa: BLE001  # each kind of remote fails in ways of its own
-            note(f"the team remote cannot be asked for {asset.archive}: {type(error).__name__}: {error}")
+            note(f"the team remote cannot be asked for {asset.file}: {type(error).__name__}: {error}")
             return Kept.UNKNOWN
 
+    @contextlib.contextmanager
+    def _working_on(self, what: str) -> Iterator[None]:
+        """Hold DVC's own lock, and put its failures in words."""
+        from dvc.lock import LockError
+        from dvc.repo import lock_repo
 
-@contextlib.contextmanager
-def _dvc_failures(what: str) -> Iterator[None]:
-    from dvc.lock import LockError
-
-    try:
-        yield
-    except LockError:
-        raise StageError(
-            "another dvc command is at work in this repository",
-            "wait until it is done, then run the command again",
-        ) from None
-    except RepositoryError:
-        raise
-    except Exception as error:  # noqa: BLE001  # DVC lets through what its clients raise
-        raise StageError(f"{what}: DVC says: {error}", "'dvc doctor' and 'dvc status' tell more") from None
+        try:
+            with lock_repo(self._dvc):
+                yield
+        except LockError:
+            raise StageError(
+                "another dvc command is at work in this repository",
+                "wait until it is done, then run the command again",
+            ) from None
+        except RepositoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # DVC lets through what its clients raise
+            raise StageError(
+                f"{what}: DVC says: {error}", "'dvc doctor' and 'dvc status' tell more"
+            ) from None

@@ -10,13 +10,14 @@ emulators alike; DVC merges it from `.dvc/config` (public) and `.dvc/config.loca
 
 from __future__ import annotations
 
+import contextlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from datarepo import sas as signature
 from datarepo.errors import SasError, StageError
-from datarepo.files import replace_bytes
+from datarepo.files import replace_bytes, replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,21 +67,39 @@ def load(root: Path, name: str) -> Source:
     Raises StageError when there is no such remote or it is no container of blobs, and SasError when
     what it holds is no SAS.
     """
-    from dvc.config import Config, ConfigError
-
-    try:
-        remotes = Config(str(root / ".dvc"), validate=False)["remote"]
-    except ConfigError as error:
-        raise StageError(
-            f".dvc/config cannot be read: {error}", "git diff .dvc/config shows what changed"
-        ) from None
-    options = remotes.get(name)
+    options = _remotes(root).get(name)
     if options is None:
         raise StageError(
             f"there is no source '{name}': .dvc/config has no remote of that name",
             f"dvc remote add {name} azure://CONTAINER makes one",
         )
     return from_options(name, options)
+
+
+def names(root: Path) -> list[str]:
+    """The names of all of DVC's remotes, sources or not."""
+    return list(_remotes(root))
+
+
+def at(root: Path, endpoint: str, container: str) -> list[Source]:
+    """The sources of a container, in the order of the configuration."""
+    found = []
+    for name, options in _remotes(root).items():
+        with contextlib.suppress(StageError, SasError):  # a remote of another kind, or not in order
+            found.append(from_options(name, options))
+    return [each for each in found if (each.endpoint, each.container) == (endpoint, container)]
+
+
+def _remotes(root: Path) -> dict[str, dict[str, str]]:
+    from dvc.config import Config, ConfigError
+
+    try:
+        remotes: dict[str, dict[str, str]] = Config(str(root / ".dvc"), validate=False)["remote"]
+    except ConfigError as error:
+        raise StageError(
+            f".dvc/config cannot be read: {error}", "git diff .dvc/config shows what changed"
+        ) from None
+    return remotes
 
 
 def from_options(name: str, options: dict[str, str]) -> Source:
@@ -122,3 +141,14 @@ def store_privately(root: Path, source: Source) -> None:
     written = io.BytesIO()
     config.write(written)
     replace_bytes(path, written.getvalue(), mode=0o600)
+
+
+def publish(root: Path, source: Source) -> None:
+    """Add a new source, without its SAS, at the end of the committed `.dvc/config`."""
+    path = root / ".dvc" / "config"
+    text = path.read_text(encoding="utf-8")
+    text += "" if text.endswith("\n") else "\n"
+    public = replace(source, sas=None)
+    text += f"['remote \"{source.name}\"']\n"
+    text += f"    url = {_SCHEME}{source.container}\n    connection_string = {public.connection_string}\n"
+    replace_text(path, text)

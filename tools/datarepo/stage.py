@@ -67,9 +67,9 @@ def parse(document: Any, asset: Asset) -> ImportStage:  # noqa: ANN401  # whatev
     dependency, output = _only(document, "deps", asset), _only(document, "outs", asset)
     if dependency.get("path") != asset.blob:
         raise _edited(asset, f"deps[0].path is {dependency.get('path')!r}, not {asset.blob!r}")
-    if output.get("path") != PurePosixPath(asset.archive).name or document.get("wdir", ".") != ".":
+    if output.get("path") != PurePosixPath(asset.file).name or document.get("wdir", ".") != ".":
         raise _edited(
-            asset, f"outs[0].path is {output.get('path')!r}, not {PurePosixPath(asset.archive).name!r}"
+            asset, f"outs[0].path is {output.get('path')!r}, not {PurePosixPath(asset.file).name!r}"
         )
     if document.get("frozen") is not True:
         raise _edited(asset, "frozen is not true, so every dvc command would ask the source")

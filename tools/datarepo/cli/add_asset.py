@@ -9,6 +9,7 @@ import typer
 
 from datarepo import console
 from datarepo.cli import complete_assets, new_app
+from datarepo.errors import UsageError
 
 app = new_app()
 
@@ -23,6 +24,14 @@ def add_asset(
     names: Names = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="Every asset of the catalogue.")] = False,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="A blob's published URL to make an asset of; - for stdin."),
+    ] = None,
+    folder: Annotated[
+        str | None,
+        typer.Option("--dir", metavar="DIR", help="With --url: where it lands.  [default: data/NAME]"),
+    ] = None,
     sas_stdin: Annotated[
         bool,
         typer.Option(
@@ -44,8 +53,22 @@ def add_asset(
     """
     from datarepo.add import add
 
-    text = _read_sas() if sas_stdin else None
-    report = add(names or [], every=every, sas_text=text, dry_run=dry_run, force=force)
+    if sas_stdin and url == "-":
+        raise UsageError("only one thing can be read from stdin", "the URL may hold the SAS")
+    if (every and url) or (folder and not url):
+        raise UsageError("these options do not go together", "--dir goes with --url, --all without it")
+    sas_text = _read_secret("SAS") if sas_stdin else None
+    if url == "-":
+        url = _read_secret("URL")
+    report = add(
+        names or [],
+        every=every,
+        url=url,
+        folder=folder,
+        sas_text=sas_text,
+        dry_run=dry_run,
+        force=force,
+    )
     if json:
         console.show(report.document())
     else:
@@ -53,11 +76,11 @@ def add_asset(
             console.say(line)
 
 
-def _read_sas() -> str:
+def _read_secret(what: str) -> str:
     if sys.stdin.isatty():
         import getpass
 
-        return getpass.getpass("SAS (not shown): ", sys.stderr)
+        return getpass.getpass(f"{what} (not shown): ", sys.stderr)
     return sys.stdin.read()
 
 

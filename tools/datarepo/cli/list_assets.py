@@ -33,6 +33,8 @@ def list_assets(
     else:
         for line in listing.table(found):
             console.say(line)
+        for line in listing.advice(found):
+            console.say(line)
     changed = [row.asset.name for row in found if row.changed]
     if changed:
         console.note(

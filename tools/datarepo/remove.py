@@ -1,0 +1,47 @@
+"""Taking assets out of use: stages, parameters and ignore entries go, cache and remotes stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from datarepo import catalogue, stage
+from datarepo.errors import UsageError
+from datarepo.repository import Repository, find_root, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from datarepo.catalogue import Asset
+
+
+@dataclass(frozen=True)
+class Removal:
+    """An asset that was taken out of use, and the paths that went from the workspace with it."""
+
+    asset: Asset
+    paths: tuple[str, ...]
+
+
+def remove(names: Iterable[str], *, force: bool = False) -> list[Removal]:
+    """Take the named assets out of use; their entries in the catalogue stay.
+
+    What lies in the workspace goes too, since git would take it for new files; the cache still has
+    it. Raises StageError, and changes nothing, when the cache does not, unless `force`.
+    """
+    root = find_root()
+    known = catalogue.load(root)
+    assets = known.find(names)
+    for asset in assets:
+        if asset.name not in known.used and stage.read(root, asset) is None:
+            raise UsageError(f"'{asset.name}' is not in use", "tools/list-assets shows which assets are")
+    files = [catalogue.FILE, "dvc.lock"]
+    for asset in assets:
+        folders = (PurePosixPath(path).parent for path in (asset.file, asset.dir))
+        files += [asset.stage, *(f"{folder}/.gitignore" for folder in folders)]
+    with writing(root, files):
+        removed = Repository(root).remove(assets, force=force)
+        for asset in assets:
+            catalogue.disuse(root, asset)
+    return [Removal(asset, tuple(removed[asset.name])) for asset in assets]
