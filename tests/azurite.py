@@ -18,7 +18,15 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from azure.storage.blob import BlobServiceClient, ContentSettings, generate_blob_sas, generate_container_sas
+from azure.storage.blob import (
+    AccountSasPermissions,
+    BlobServiceClient,
+    ContentSettings,
+    ResourceTypes,
+    generate_account_sas,
+    generate_blob_sas,
+    generate_container_sas,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -143,6 +151,18 @@ class Azurite:
         return str(
             generate_container_sas(
                 ACCOUNT, container, account_key=self.key, permission=permissions, start=start, expiry=expiry
+            )
+        )
+
+    def account_sas(self) -> str:
+        """Sign a SAS that reads the objects of the whole account, for a day."""
+        return str(
+            generate_account_sas(
+                ACCOUNT,
+                account_key=self.key,
+                resource_types=ResourceTypes(object=True),
+                permission=AccountSasPermissions(read=True),
+                expiry=datetime.now(timezone.utc) + timedelta(days=1),
             )
         )
 

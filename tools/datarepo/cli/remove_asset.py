@@ -36,7 +36,7 @@ def remove_asset(
         gone = f", with {' and '.join(removal.paths)}" if removal.paths else ""
         console.say(f"{removal.asset.name}: out of use{gone}")
     console.say(
-        "next: git commit; then 'dvc gc --workspace' frees the cache, with '--cloud' the team remote too"
+        "next: git commit; to free the space: dvc gc --workspace (with --cloud on the team remote too)"
     )
 
 
