@@ -64,9 +64,10 @@ def test_an_asset_knows_its_source_blob_archive_and_stage() -> None:
     [
         (("roots:", "root:"), "line 1, key 'roots': this key is missing"),
         (("  dataset: data\n", ""), "line 1, key 'roots': nothing stands under this key"),
+        (("dataset: data", "model: data"), "line 1, key 'roots.dataset': this key is missing"),
         (
-            ("dataset: data", "model: data"),
-            "line 11, key 'catalogue.vqa.dir': there is no root 'dataset' under 'roots'",
+            ("roots.dataset", "roots.model"),
+            "line 11, key 'catalogue.vqa.dir': there is no root 'model' under 'roots'",
         ),
         (("data\nassets", "[data]\nassets"), "line 2, key 'roots.dataset': a text is expected here"),
         (("    kind: dataset\n", ""), "line 8, key 'catalogue.vqa.kind': this key is missing"),

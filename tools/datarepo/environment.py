@@ -85,7 +85,7 @@ def _build():
     _call(sys.executable, "-m", "venv", "--clear", VENV)
     _call(
         python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-        "--require-hashes", "-r", os.path.join(ROOT, "requirements.lock"),
+        "--use-pep517", "--require-hashes", "-r", os.path.join(ROOT, "requirements.lock"),
     )  # fmt: skip
     azurite = os.path.join(VENV, "azurite")
     os.mkdir(azurite)
