@@ -94,8 +94,10 @@ def test_json_holds_the_same_facts(clone: Clone) -> None:
     assert recorded == {
         "name": "vqa",
         "kind": "dataset",
+        "source": "oscar",
+        "lacks_sas": False,
         "blob": "remote://oscar/datasets/vqa.zip",
-        "archive": "archives/vqa.zip",
+        "file": "archives/vqa.zip",
         "dir": "data/vqa",
         "used": True,
         "size": len(samples.archive("vqa")),
