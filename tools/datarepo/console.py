@@ -164,6 +164,8 @@ def run(app: typer.Typer, name: str) -> NoReturn:
         if code == INTERRUPTED:  # how Typer answers Ctrl-C
             raise KeyboardInterrupt
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            note("")  # the terminal has written ^C or a prompt on this line
         code = _fail("interrupted", "run the same command again, it continues or starts afresh", INTERRUPTED)
     except BrokenPipeError:  # `tools/list-assets | head`: nobody reads on, which is no failure
         sys.stdout = sys.stderr = cast("IO[str]", Path(os.devnull).open("w"))  # noqa: SIM115  # open until exit
