@@ -1,0 +1,185 @@
+"""Extracting an archive: `DIR` becomes its contents, wholly or not at all.
+
+    extract ─┬─ place, check_size      decide, before anything is written     (members)
+             ├─ staged                 a folder beside DIR, renamed at last    (staging)
+             └─ _fill ── _write        folders, then files on all cores, then links
+
+"DIR becomes the contents" holds whether or not the archive wraps them in a folder of its own:
+one top-level folder named like the archive (`vqa.zip`: `vqa/`) or like DIR is left out, if it
+holds all there is. Time stamps are those of the extraction.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import threading
+import time
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datarepo import console
+from datarepo.errors import DiskError, UsageError
+from datarepo.members import MAX_RATIO, Kind, check_size, permissions, place, refuse, shown
+from datarepo.staging import staged, work_folder
+from datarepo.ziparchive import Entry, ZipArchive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+BATCH = 1 << 20  # bytes of small members that make one piece of work
+
+
+def extract(
+    archive: Path,
+    folder: Path,
+    *,
+    jobs: int = 0,
+    max_ratio: float = MAX_RATIO,
+    force: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Make `folder` the contents of `archive`, replacing what was there.
+
+    `jobs` threads work on it, one a core when 0; `max_ratio` is how many times its size the archive
+    may unpack to; `force` goes on although the disk seems too small. Raises ArchiveError, DiskError
+    or UsageError, with everything as it was before.
+    """
+    begun = time.monotonic()
+    folder = folder.resolve()  # a symbolic link stays one, its target is replaced
+    _check_folder(folder, archive)
+    with ZipArchive(archive) as opened:
+        for entry in opened.entries:
+            if entry.flaw:
+                raise refuse(entry.member.name, entry.flaw)
+        members = opened.members
+        paths = place(members, wrappers={archive.stem, folder.name}, room=_room(folder))
+        check_size(members, opened.size, None if force else _free(folder), max_ratio)
+        work = [(entry, path) for entry, path in zip(opened.entries, paths, strict=True) if path]
+        size = sum(member.size for member in members)
+        with console.Progress(quiet) as progress, staged(folder) as tree:
+            _fill(os.fsencode(tree), work, opened, jobs or _cores(), progress.task(folder.name, size))
+    files = sum(member.kind is not Kind.FOLDER for member in members)
+    if not quiet:
+        seconds = time.monotonic() - begun
+        console.say(f"{folder.name}: {files} files, {console.size(size)} in {seconds:.1f} s")
+
+
+def show_members(archive: Path, *, as_json: bool = False) -> None:
+    """Print what is in the archive, sound or not; nothing is extracted and nothing judged."""
+    with ZipArchive(archive) as opened:
+        members = opened.members
+    if as_json:
+        console.show([member._asdict() | {"kind": member.kind.value} for member in members])
+        return
+    for member in members:
+        arrow = f" -> {shown(member.target)}" if member.kind is Kind.LINK else ""
+        console.say(f"{console.size(member.size):>9}  {shown(member.name)}{arrow}")
+    files = sum(member.kind is not Kind.FOLDER for member in members)
+    console.say(f"{files} files, {console.size(sum(member.size for member in members))}")
+
+
+def _check_folder(folder: Path, archive: Path) -> None:
+    """Raise when replacing the folder would cost more than the folder."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", "give the name of a folder, which need not exist")
+    for inside, what in ((Path.cwd(), "the current directory"), (archive.absolute(), "the archive itself")):
+        if inside.is_relative_to(folder):
+            raise UsageError(
+                f"{folder} would be replaced, and contains {what}", "give the folder a name of its own"
+            )
+
+
+def _room(folder: Path) -> int:
+    """The bytes a path may have below the folder, and below the longer name it is built under."""
+    return os.pathconf("/", "PC_PATH_MAX") - 1 - len(os.fsencode(work_folder(folder) / "tree")) - 1
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(next(place for place in folder.parents if place.exists())).free
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _fill(
+    tree: bytes,
+    work: Sequence[tuple[Entry, str]],
+    archive: ZipArchive,
+    jobs: int,
+    advance: Callable[[int], None],
+) -> None:
+    """Write all members below `tree`: folders first, links last, so that nothing goes through a link."""
+    folders = {path for entry, path in work if entry.member.kind is Kind.FOLDER}
+    for _, path in work:
+        while (path := path.rpartition("/")[0]) and path not in folders:
+            folders.add(path)
+    for path in sorted(folders):
+        os.mkdir(_below(tree, path))  # noqa: PTH102  # bytes: names are UTF-8 whatever the locale
+    stop = threading.Event()
+    files = [(entry, _below(tree, path)) for entry, path in work if entry.member.kind is Kind.FILE]
+    pool = ThreadPoolExecutor(jobs, "extract")
+    try:
+        futures = [pool.submit(_write, batch, archive, advance, stop) for batch in batches(files)]
+        for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+            future.result()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskError("the disk is full", "make room and run the same command again") from None
+        raise
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+    for entry, path in work:
+        if entry.member.kind is Kind.LINK:
+            os.symlink(entry.member.target.encode(), _below(tree, path))  # noqa: PTH211
+
+
+def _below(tree: bytes, path: str) -> bytes:
+    return b"%b/%b" % (tree, path.encode())
+
+
+def batches(files: Sequence[tuple[Entry, bytes]]) -> list[list[tuple[Entry, bytes]]]:
+    """The files as pieces of work: large ones alone, largest first, then small ones by the BATCH as they lie."""
+    large = [pair for pair in files if pair[0].member.size > BATCH]
+    small = [pair for pair in files if pair[0].member.size <= BATCH]
+    result = [[pair] for pair in sorted(large, key=lambda pair: -pair[0].member.size)]
+    room = 0
+    for pair in sorted(small, key=lambda pair: pair[0].start):
+        cost = pair[0].member.size + 4096  # an empty file is work as well
+        if cost > room:
+            result.append([])
+            room = BATCH
+        result[-1].append(pair)
+        room -= cost
+    return result
+
+
+def _write(
+    batch: Sequence[tuple[Entry, bytes]],
+    archive: ZipArchive,
+    advance: Callable[[int], None],
+    stop: threading.Event,
+) -> None:
+    written = 0
+    for entry, path in batch:
+        mode = permissions(entry.member.mode)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            for piece in archive.contents(entry):
+                if stop.is_set():
+                    return
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(file, view) :]
+                if len(batch) == 1:
+                    advance(len(piece))
+                else:
+                    written += len(piece)
+        finally:
+            os.close(file)
+    if written:
+        advance(written)

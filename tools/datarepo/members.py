@@ -1,0 +1,260 @@
+"""What an archive may hold and where each member goes: decisions only, for every archive format.
+
+    refusal   the first rule a member breaks by itself, looked up in RULES
+    place     the path of every member inside the folder, or a refusal of the whole archive
+    check_size   is it plausible, and does it fit
+
+Nothing here opens a file. An archive is data from elsewhere, so the rules do not ask whether a
+name would be harmless on this system: an archive that is refused here is refused everywhere.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from datarepo import console
+from datarepo.errors import ArchiveError, DiskError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+NAME_BYTES = 255  # of one component: NAME_MAX of ext4, XFS, APFS, NFS
+LINK_BYTES = 4095  # of a link's target: PATH_MAX of Linux without the final NUL
+LINK_STEPS = 40  # links followed in one lookup, as Linux does before ELOOP
+MAX_RATIO = 200.0  # deflate's limit is 1032; text reaches 20, logs and tables 100
+HARMLESS = 1_000_000  # bytes: an archive that unpacks to less is no bomb, whatever its ratio
+HINT = "nothing was extracted; get the archive again, or ask whoever made it"
+
+
+class Kind(Enum):
+    """What a member becomes."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    LINK = "link"
+    OTHER = "device, fifo or socket"
+
+
+class Member(NamedTuple):
+    """One entry of an archive, whatever the format.
+
+    `name` and `target` (of a link) are as the archive spells them, `size` is in bytes, `mode`
+    holds the Unix permission bits, 0 where the archive records none.
+    """
+
+    name: str
+    kind: Kind
+    size: int = 0
+    mode: int = 0
+    target: str = ""
+
+
+def _has_control(text: str) -> bool:
+    return not text.isprintable() and any(unicodedata.category(letter) == "Cc" for letter in text)
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isprintable() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+RULES: tuple[tuple[str, Callable[[Member], bool]], ...] = (
+    ("it is a device, fifo or socket", lambda m: m.kind is Kind.OTHER),
+    ("its name has a control character", lambda m: _has_control(m.name)),
+    ("its name is not valid UTF-8", lambda m: not _is_unicode(m.name)),
+    ("its name has a backslash", lambda m: "\\" in m.name),
+    ("its name is an absolute path", lambda m: m.name.startswith("/")),
+    ("its name begins with a drive letter", lambda m: m.name[1:2] == ":" and m.name[0].isalpha()),
+    ("its name climbs with '..'", lambda m: ".." in m.name.split("/")),
+    ("its name is empty", lambda m: not _path(m.name) and (m.kind is not Kind.FOLDER or not m.name)),
+    (
+        f"its name has a part of more than {NAME_BYTES} bytes",
+        lambda m: (
+            len(m.name) * 4 > NAME_BYTES
+            and any(len(part.encode()) > NAME_BYTES for part in m.name.split("/"))
+        ),
+    ),
+    ("it is a folder with contents of its own", lambda m: m.kind is Kind.FOLDER and m.size > 0),
+    ("it is a link to nothing", lambda m: m.kind is Kind.LINK and not m.target),
+    ("its target has a control character", lambda m: _has_control(m.target)),
+    ("its target is not valid UTF-8", lambda m: not _is_unicode(m.target)),
+    ("its target is an absolute path", lambda m: m.target.startswith("/")),
+)
+
+
+def refusal(member: Member) -> str:
+    """The first rule that the member breaks by itself, as the end of a sentence; empty when none.
+
+    >>> refusal(Member("a/../../b", Kind.FILE))
+    "its name climbs with '..'"
+    """
+    return next((rule for rule, broken in RULES if broken(member)), "")
+
+
+def shown(name: str) -> str:
+    r"""A name for the terminal: as it is if printable, else escaped, and never a page long.
+
+    >>> shown("é.txt"), shown("a\x1b[2J")
+    ('é.txt', "'a\\x1b[2J'")
+    """
+    name = name if len(name) <= 300 else name[:300] + "…"
+    return name if name.isprintable() else repr(name)
+
+
+def refuse(name: str, why: str, hint: str = HINT) -> ArchiveError:
+    """The error that names the member and the rule it breaks."""
+    return ArchiveError(f"archive refused: member {shown(name)}: {why}", hint)
+
+
+def permissions(mode: int) -> int:
+    """The mode to create a file with: readable and writable, executable if it was; the umask applies.
+
+    >>> oct(permissions(0o4755)), oct(permissions(0o000))
+    ('0o777', '0o666')
+    """
+    return 0o666 | (mode & 0o111)
+
+
+def place(members: Sequence[Member], wrappers: Collection[str] = (), room: int = LINK_BYTES) -> list[str]:
+    """The path of each member relative to the folder it is extracted to, `""` for the folder itself.
+
+    When everything lies in one top-level folder whose name is among `wrappers`, that folder is
+    left out, so that an archive made of `vqa/…` and one made of `…` give the same tree. Anything
+    beside that folder (a `__MACOSX`, a README) keeps the tree as it is. `room` is the number of
+    bytes a path may have. Raises ArchiveError naming the member and the rule it breaks.
+    """
+    for member in members:
+        if why := refusal(member):
+            raise refuse(member.name, why)
+    paths = _unwrap([_path(member.name) for member in members], members, wrappers)
+    for member, path in zip(members, paths, strict=True):
+        if len(path) * 4 > room and len(path.encode()) > room:
+            raise refuse(member.name, f"its path has more than the {room} bytes this place allows")
+    _check_collisions(members, paths)
+    links = {
+        _key(path): member.target
+        for member, path in zip(members, paths, strict=True)
+        if member.kind is Kind.LINK
+    }
+    for member, path in zip(members, paths, strict=True):
+        if member.kind is Kind.LINK and leaves(path, member.target, links):
+            raise refuse(member.name, f"its target {shown(member.target)} leaves the tree, or never ends")
+    return paths
+
+
+def _path(name: str) -> str:
+    """The name without what means nothing: `./`, `//`, a final slash."""
+    if "//" in name or "./" in name or name.endswith(("/", "/.")) or name == ".":
+        return "/".join(part for part in name.split("/") if part not in ("", "."))
+    return name
+
+
+def _unwrap(paths: list[str], members: Sequence[Member], wrappers: Collection[str]) -> list[str]:
+    tops = {path.partition("/")[0] for path in paths} - {""}
+    if len(tops) != 1 or not tops <= set(wrappers):
+        return paths
+    (top,) = tops
+    if any(
+        path == top and member.kind is not Kind.FOLDER for path, member in zip(paths, members, strict=True)
+    ):
+        return paths
+    return [path[len(top) + 1 :] for path in paths]
+
+
+def _key(path: str) -> str:
+    """What the path is to a file system that ignores case and Unicode form.
+
+    Canonical caseless matching (Unicode 3.13, D145), which ext4's and F2FS's casefolding, APFS
+    and HFS+ do or come close to. Compatible matching would refuse `x²` beside `x2`, and does nothing
+    for any of them.
+    """
+    if path.isascii():
+        return path.lower()
+    decomposed = unicodedata.normalize("NFD", path)
+    return unicodedata.normalize("NFD", decomposed.casefold())
+
+
+def _check_collisions(members: Sequence[Member], paths: Sequence[str]) -> None:
+    claims: dict[str, tuple[str, Kind, bool]] = {}
+    implied: set[str] = set()
+    for member, path in zip(members, paths, strict=True):
+        if path and (why := _claim(claims, path, member.kind, named=True)):
+            raise refuse(member.name, why)
+        above = path.rpartition("/")[0]
+        while above and above not in implied:
+            implied.add(above)
+            if why := _claim(claims, above, Kind.FOLDER, named=False):
+                raise refuse(member.name, why)
+            above = above.rpartition("/")[0]
+
+
+def _claim(claims: dict[str, tuple[str, Kind, bool]], path: str, kind: Kind, named: bool) -> str:
+    """Note that `path` is wanted; why it cannot be had, or an empty string.
+
+    `named` tells a member from a folder that only the paths below it imply.
+    """
+    taken, as_kind, was_named = claims.setdefault(_key(path), (path, kind, False))
+    if taken != path:
+        return f"{shown(path)} and {shown(taken)} are one name where case or Unicode form is ignored"
+    if kind is not as_kind:
+        if Kind.LINK in (kind, as_kind) and Kind.FOLDER in (kind, as_kind):
+            return f"{shown(path)} is a link and a folder, so that members would be written through the link"
+        return f"{shown(path)} is a {kind.value} and a {as_kind.value}"
+    if named and was_named:
+        return "its name comes twice"
+    claims[_key(path)] = (path, kind, named or was_named)
+    return ""
+
+
+def leaves(path: str, target: str, links: Mapping[str, str]) -> bool:
+    """Whether a link at `path` leads out of the tree, or on and on; `links` are all links, by key.
+
+    The target is followed as the system would, through other links: `a -> b/..` is the parent of
+    whatever `b` is, and may be outside although its text is not.
+
+    >>> leaves("a/b", "../c", {}), leaves("a/b", "../../c", {})
+    (False, True)
+    """
+    here = path.split("/")[:-1]
+    ahead = target.split("/")[::-1]
+    steps = 0
+    while ahead:
+        part = ahead.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            if not here:
+                return True
+            here.pop()
+            continue
+        here.append(part)
+        onward = links.get(_key("/".join(here)))
+        if onward is not None:
+            steps += 1
+            if steps > LINK_STEPS:
+                return True
+            here.pop()
+            ahead.extend(onward.split("/")[::-1])
+    return False
+
+
+def check_size(members: Sequence[Member], packed: int, free: int | None, max_ratio: float) -> None:
+    """Raise when the members are more than the disk has free, or than `packed` bytes can honestly hold.
+
+    `free` is None when the user has taken that on himself.
+    """
+    total = sum(member.size for member in members)
+    if total > max(max_ratio * packed, HARMLESS):
+        worst = max(members, key=lambda member: member.size)
+        raise refuse(
+            worst.name,
+            f"the largest of {console.size(total)} in an archive of {console.size(packed)}, "
+            f"more than {max_ratio:g} times its size",
+            "if the data really is that repetitive, allow more with --max-ratio",
+        )
+    if free is not None and total > free:
+        raise DiskError(
+            f"the archive unpacks to {console.size(total)}, and the disk has {console.size(free)} free",
+            "make room, or extract all the same with --force",
+        )
