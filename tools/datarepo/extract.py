@@ -143,7 +143,7 @@ def _below(tree: bytes, path: str) -> bytes:
 
 
 def batches(files: Sequence[tuple[Entry, bytes]]) -> list[list[tuple[Entry, bytes]]]:
-    """The files as pieces of work: large ones alone, largest first, then small ones by the BATCH as they lie."""
+    """The files as pieces of work: large ones alone, largest first, then small ones as they lie."""
     large = [pair for pair in files if pair[0].member.size > BATCH]
     small = [pair for pair in files if pair[0].member.size <= BATCH]
     result = [[pair] for pair in sorted(large, key=lambda pair: -pair[0].member.size)]

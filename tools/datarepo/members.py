@@ -250,7 +250,7 @@ def check_size(members: Sequence[Member], packed: int, free: int | None, max_rat
         raise refuse(
             worst.name,
             f"the largest of {console.size(total)} in an archive of {console.size(packed)}, "
-            f"more than {max_ratio:g} times its size",
+            f"over {max_ratio:g} times its size",
             "if the data really is that repetitive, allow more with --max-ratio",
         )
     if free is not None and total > free:
