@@ -29,7 +29,7 @@ from datarepo.ziparchive import Entry, ZipArchive
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-BATCH = 1 << 20  # bytes of small members that make one piece of work
+TINY = 1 << 15  # bytes of a member that is not worth a thread
 
 
 def extract(
@@ -123,7 +123,7 @@ def _fill(
     files = [(entry, _below(tree, path)) for entry, path in work if entry.member.kind is Kind.FILE]
     pool = ThreadPoolExecutor(jobs, "extract")
     try:
-        futures = [pool.submit(_write, batch, archive, advance, stop) for batch in batches(files)]
+        futures = [pool.submit(_write, share, archive, advance, stop) for share in shares(files)]
         for future in wait(futures, return_when=FIRST_EXCEPTION).done:
             future.result()
     except OSError as error:
@@ -142,30 +142,27 @@ def _below(tree: bytes, path: str) -> bytes:
     return b"%b/%b" % (tree, path.encode())
 
 
-def batches(files: Sequence[tuple[Entry, bytes]]) -> list[list[tuple[Entry, bytes]]]:
-    """The files as pieces of work: large ones alone, largest first, then small ones as they lie."""
-    large = [pair for pair in files if pair[0].member.size > BATCH]
-    small = [pair for pair in files if pair[0].member.size <= BATCH]
-    result = [[pair] for pair in sorted(large, key=lambda pair: -pair[0].member.size)]
-    room = 0
-    for pair in sorted(small, key=lambda pair: pair[0].start):
-        cost = pair[0].member.size + 4096  # an empty file is work as well
-        if cost > room:
-            result.append([])
-            room = BATCH
-        result[-1].append(pair)
-        room -= cost
-    return result
+def shares(files: Sequence[tuple[Entry, bytes]]) -> list[list[tuple[Entry, bytes]]]:
+    """The files as pieces of work: all the tiny ones together, then each of the others, largest first.
+
+    Two threads that do nothing but system calls hand the interpreter lock to and fro, and take twice
+    the time of one; from about TINY on, the codec runs without the lock for long enough.
+    """
+    tiny = [pair for pair in files if pair[0].member.size <= TINY]
+    rest = [pair for pair in files if pair[0].member.size > TINY]
+    rest.sort(key=lambda pair: -pair[0].member.size)
+    return [tiny, *([pair] for pair in rest)]
 
 
 def _write(
-    batch: Sequence[tuple[Entry, bytes]],
+    share: Sequence[tuple[Entry, bytes]],
     archive: ZipArchive,
     advance: Callable[[int], None],
     stop: threading.Event,
 ) -> None:
-    written = 0
-    for entry, path in batch:
+    for entry, path in share:
+        if stop.is_set():
+            return
         mode = permissions(entry.member.mode)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
@@ -175,11 +172,6 @@ def _write(
                 view = memoryview(piece)
                 while view:
                     view = view[os.write(file, view) :]
-                if len(batch) == 1:
-                    advance(len(piece))
-                else:
-                    written += len(piece)
+                advance(len(piece))
         finally:
             os.close(file)
-    if written:
-        advance(written)
