@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -746,6 +747,33 @@ def test_dvc_finds_the_same_tree_when_it_is_extracted_again(
             cached = tree(tmp_path / ".dvc/cache/files/md5")
     assert hashes[0] == hashes[1]
     assert sorted(data for data in cached.values() if data in {b"1" * 99, b"2"}) == [b"1" * 99, b"2"]
+
+
+def test_dvc_is_told_the_hashes_of_what_was_written(tmp_path: Path) -> None:
+    """So that it need not read the files again; those of links are its own business."""
+    from dvc.repo import Repo
+
+    entries = [Entry("a", b"1" * 70_000), Entry("b/c"), Entry("l", b"a", mode=0o120777)]
+    with Repo.init(str(tmp_path), no_scm=True) as repo:
+        _extract(zipped(*entries), tmp_path)
+        known = {name: repo.state.get(str(tmp_path / "out" / name), repo.fs)[1] for name in ("a", "b/c", "l")}
+    assert {name: found and found.value for name, found in known.items()} == {
+        "a": hashlib.md5(b"1" * 70_000, usedforsecurity=False).hexdigest(),
+        "b/c": hashlib.md5(b"", usedforsecurity=False).hexdigest(),
+        "l": None,
+    }
+
+
+def test_without_that_interface_of_dvc_all_else_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC's inside may change with any version."""
+    from dvc.repo import Repo
+    from dvc_data.hashfile.state import State
+
+    Repo.init(str(tmp_path), no_scm=True).close()
+    monkeypatch.delattr(State, "save_many")
+    assert _extract(zipped(Entry("a", b"1")), tmp_path) == {"a": b"1"}
 
 
 # The command

@@ -2,7 +2,8 @@
 
     extract ─┬─ place, check_size      decide, before anything is written     (members)
              ├─ staged                 a folder beside DIR, renamed at last    (staging)
-             └─ _fill ── _write        folders, then files on all cores, then links
+             ├─ _fill ── _write        folders, then files on all cores, then links
+             └─ tell_dvc               hashes of what was written            (hashes)
 
 "DIR becomes the contents" holds whether or not the archive wraps them in a folder of its own:
 one top-level folder named like the archive (`vqa.zip`: `vqa/`) or like DIR is left out, if it
@@ -12,15 +13,16 @@ holds all there is. Time stamps are those of the extraction.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import threading
 import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from datarepo import console
+from datarepo import console, hashes
 from datarepo.errors import DiskError, UsageError
 from datarepo.members import MAX_RATIO, Kind, check_size, permissions, place, refuse, shown
 from datarepo.staging import staged, work_folder
@@ -29,7 +31,7 @@ from datarepo.ziparchive import Entry, ZipArchive
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-BATCH = 1 << 20  # bytes of small members that make one piece of work
+TINY = 1 << 15  # bytes of a member that is not worth a thread
 
 
 def extract(
@@ -48,6 +50,7 @@ def extract(
     or UsageError, with everything as it was before.
     """
     begun = time.monotonic()
+    wrappers = {archive.stem, folder.name}
     folder = folder.resolve()  # a symbolic link stays one, its target is replaced
     _check_folder(folder, archive)
     with ZipArchive(archive) as opened:
@@ -55,12 +58,16 @@ def extract(
             if entry.flaw:
                 raise refuse(entry.member.name, entry.flaw)
         members = opened.members
-        paths = place(members, wrappers={archive.stem, folder.name}, room=_room(folder))
+        paths = place(members, wrappers, room=_room(folder))
         check_size(members, opened.size, None if force else _free(folder), max_ratio)
         work = [(entry, path) for entry, path in zip(opened.entries, paths, strict=True) if path]
         size = sum(member.size for member in members)
         with console.Progress(quiet) as progress, staged(folder) as tree:
-            _fill(os.fsencode(tree), work, opened, jobs or _cores(), progress.task(folder.name, size))
+            advance = progress.task(folder.name, size)
+            job = _Job(opened, os.fsencode(tree), advance, threading.Event(), hashes.wanted(folder))
+            digests = _fill(job, work, jobs or _cores())
+    if digests:
+        hashes.tell_dvc(folder, digests)
     files = sum(member.kind is not Kind.FOLDER for member in members)
     if not quiet:
         seconds = time.monotonic() - begun
@@ -85,7 +92,8 @@ def _check_folder(folder: Path, archive: Path) -> None:
     """Raise when replacing the folder would cost more than the folder."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file", "give the name of a folder, which need not exist")
-    for inside, what in ((Path.cwd(), "the current directory"), (archive.absolute(), "the archive itself")):
+    inmates = {"the archive itself": archive.parent.resolve(), "the current directory": Path.cwd()}
+    for what, inside in inmates.items():
         if inside.is_relative_to(folder):
             raise UsageError(
                 f"{folder} would be replaced, and contains {what}", "give the folder a name of its own"
@@ -105,81 +113,83 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _fill(
-    tree: bytes,
-    work: Sequence[tuple[Entry, str]],
-    archive: ZipArchive,
-    jobs: int,
-    advance: Callable[[int], None],
-) -> None:
-    """Write all members below `tree`: folders first, links last, so that nothing goes through a link."""
+class _Job(NamedTuple):
+    """What every thread needs: where from, where to, whom to tell, when to stop, whether to hash."""
+
+    archive: ZipArchive
+    tree: bytes  # bytes, as all paths below it: names are UTF-8 whatever the locale
+    advance: Callable[[int], None]
+    stop: threading.Event
+    hashed: bool
+
+
+def _fill(job: _Job, work: Sequence[tuple[Entry, str]], jobs: int) -> dict[str, str]:
+    """Write all members below the tree: folders first, links last, so that nothing goes through a link.
+
+    The MD5 of each file by its path, or an empty dictionary when nobody asks for it.
+    """
     folders = {path for entry, path in work if entry.member.kind is Kind.FOLDER}
     for _, path in work:
         while (path := path.rpartition("/")[0]) and path not in folders:
             folders.add(path)
     for path in sorted(folders):
-        os.mkdir(_below(tree, path))  # noqa: PTH102  # bytes: names are UTF-8 whatever the locale
-    stop = threading.Event()
-    files = [(entry, _below(tree, path)) for entry, path in work if entry.member.kind is Kind.FILE]
+        os.mkdir(_below(job.tree, path))  # noqa: PTH102  # bytes
+    files = [(entry, path) for entry, path in work if entry.member.kind is Kind.FILE]
+    digests: dict[str, str] = {}
     pool = ThreadPoolExecutor(jobs, "extract")
     try:
-        futures = [pool.submit(_write, batch, archive, advance, stop) for batch in batches(files)]
+        futures = [pool.submit(_write, job, share) for share in shares(files)]
         for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-            future.result()
+            digests |= future.result()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskError("the disk is full", "make room and run the same command again") from None
         raise
     finally:
-        stop.set()
+        job.stop.set()
         pool.shutdown(cancel_futures=True)
     for entry, path in work:
         if entry.member.kind is Kind.LINK:
-            os.symlink(entry.member.target.encode(), _below(tree, path))  # noqa: PTH211
+            os.symlink(entry.member.target.encode(), _below(job.tree, path))  # noqa: PTH211
+    return digests
 
 
 def _below(tree: bytes, path: str) -> bytes:
     return b"%b/%b" % (tree, path.encode())
 
 
-def batches(files: Sequence[tuple[Entry, bytes]]) -> list[list[tuple[Entry, bytes]]]:
-    """The files as pieces of work: large ones alone, largest first, then small ones as they lie."""
-    large = [pair for pair in files if pair[0].member.size > BATCH]
-    small = [pair for pair in files if pair[0].member.size <= BATCH]
-    result = [[pair] for pair in sorted(large, key=lambda pair: -pair[0].member.size)]
-    room = 0
-    for pair in sorted(small, key=lambda pair: pair[0].start):
-        cost = pair[0].member.size + 4096  # an empty file is work as well
-        if cost > room:
-            result.append([])
-            room = BATCH
-        result[-1].append(pair)
-        room -= cost
-    return result
+def shares(files: Sequence[tuple[Entry, str]]) -> list[list[tuple[Entry, str]]]:
+    """The files as pieces of work: all the tiny ones together, then each of the others, largest first.
+
+    Two threads that do nothing but system calls hand the interpreter lock to and fro, and take twice
+    the time of one; from about TINY on, the codec runs without the lock for long enough.
+    """
+    tiny = [pair for pair in files if pair[0].member.size <= TINY]
+    rest = [pair for pair in files if pair[0].member.size > TINY]
+    rest.sort(key=lambda pair: -pair[0].member.size)
+    return [tiny, *([pair] for pair in rest)]
 
 
-def _write(
-    batch: Sequence[tuple[Entry, bytes]],
-    archive: ZipArchive,
-    advance: Callable[[int], None],
-    stop: threading.Event,
-) -> None:
-    written = 0
-    for entry, path in batch:
+def _write(job: _Job, share: Sequence[tuple[Entry, str]]) -> dict[str, str]:
+    digests = {}
+    for entry, path in share:
+        if job.stop.is_set():
+            break
+        digest = hashlib.md5(usedforsecurity=False) if job.hashed else None
         mode = permissions(entry.member.mode)
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        file = os.open(_below(job.tree, path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            for piece in archive.contents(entry):
-                if stop.is_set():
-                    return
+            for piece in job.archive.contents(entry):
+                if job.stop.is_set():
+                    break
                 view = memoryview(piece)
                 while view:
                     view = view[os.write(file, view) :]
-                if len(batch) == 1:
-                    advance(len(piece))
-                else:
-                    written += len(piece)
+                if digest:
+                    digest.update(piece)
+                job.advance(len(piece))
         finally:
             os.close(file)
-    if written:
-        advance(written)
+        if digest:
+            digests[path] = digest.hexdigest()
+    return digests
