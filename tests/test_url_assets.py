@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 from tests import samples
 from tests.clones import Clone
+from tests.test_tar import COMPRESS, member, tarred
 
 if TYPE_CHECKING:
     from tests.azurite import Azurite
@@ -137,6 +139,20 @@ def test_a_file_that_is_no_archive_lands_as_it_is(clone: Clone, upstream: Azurit
     assert listed.split() == ["weights", "dataset", "14", "B", "yes", "upstream", "data/weights"]
     assert (clone.path / "data/weights/model.pt").read_bytes() == b"better weights"
     assert yaml.safe_load((clone.path / "params.yaml").read_text())["assets"] == {}
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tar.zst"])
+def test_a_tar_archive_goes_through_the_same_stage(clone: Clone, upstream: Azurite, suffix: str) -> None:
+    """Imported as `archives/NAME` with its suffix, and unpacked by `unzip@NAME`."""
+    content = tarred(member("mine/", kind=tarfile.DIRTYPE, mode=0o755), member("mine/a.txt", b"1"))
+    upstream.put(f"x/release{suffix}", COMPRESS[suffix](content))
+
+    added = clone.tool("add-asset", "mine", "--url", url(upstream, f"x/release{suffix}"))
+    clone.ok("dvc", "repro", "unzip@mine")
+
+    assert (added.code, added.stderr) == (0, "")
+    assert (clone.path / f"archives/mine{suffix}").is_file()
+    assert clone.tree("data/mine") == {"a.txt": b"1"}
 
 
 def test_a_colleague_without_the_sas_pulls_and_is_told_how_to_store_one(

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from datarepo import yamltext
+from datarepo import archive, yamltext
 from datarepo.errors import CatalogueError, UsageError
 from datarepo.files import replace_text
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 FILE = "params.yaml"
 ARCHIVES = "archives"
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 NAME_RULE = "made of letters, digits, '.', '_' and '-', and begins with a letter or digit"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -66,7 +65,7 @@ class Asset:
     @property
     def suffix(self) -> str:
         """The archive suffix of its blob, empty when the blob is no archive."""
-        return next((each for each in ARCHIVE_SUFFIXES if self.path.lower().endswith(each)), "")
+        return archive.suffix(self.path)
 
     @property
     def file(self) -> str:

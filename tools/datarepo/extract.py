@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import shutil
 import threading
@@ -22,14 +23,16 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from datarepo import archive as archives
 from datarepo import console, hashes
 from datarepo.errors import DiskError, UsageError
 from datarepo.members import MAX_RATIO, Kind, check_size, permissions, place, refuse, shown
 from datarepo.staging import staged, work_folder
-from datarepo.ziparchive import Entry, ZipArchive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from datarepo.archive import Archive, Entry
 
 TINY = 1 << 15  # bytes of a member that is not worth a thread
 
@@ -50,14 +53,14 @@ def extract(
     or UsageError, with everything as it was before.
     """
     begun = time.monotonic()
-    wrappers = {archive.stem, folder.name}
+    wrappers = {archives.stem(archive), folder.name}
     folder = folder.resolve()  # a symbolic link stays one, its target is replaced
     _check_folder(folder, archive)
-    with ZipArchive(archive) as opened:
+    with archives.opened(archive, max_ratio) as opened:
         for entry in opened.entries:
             if entry.flaw:
                 raise refuse(entry.member.name, entry.flaw)
-        members = opened.members
+        members = [entry.member for entry in opened.entries]
         paths = place(members, wrappers, room=_room(folder))
         check_size(members, opened.size, None if force else _free(folder), max_ratio)
         work = [(entry, path) for entry, path in zip(opened.entries, paths, strict=True) if path]
@@ -65,7 +68,7 @@ def extract(
         with console.Progress(quiet) as progress, staged(folder) as tree:
             advance = progress.task(folder.name, size)
             job = _Job(opened, os.fsencode(tree), advance, threading.Event(), hashes.wanted(folder))
-            digests = _fill(job, work, jobs or _cores())
+            digests = _fill(job, work, 1 if opened.sequential else jobs or _cores())
     if digests:
         hashes.tell_dvc(folder, digests)
     files = sum(member.kind is not Kind.FOLDER for member in members)
@@ -76,8 +79,8 @@ def extract(
 
 def show_members(archive: Path, *, as_json: bool = False) -> None:
     """Print what is in the archive, sound or not; nothing is extracted and nothing judged."""
-    with ZipArchive(archive) as opened:
-        members = opened.members
+    with archives.opened(archive, math.inf) as opened:
+        members = [entry.member for entry in opened.entries]
     if as_json:
         console.show([member._asdict() | {"kind": member.kind.value} for member in members])
         return
@@ -116,7 +119,7 @@ def _cores() -> int:
 class _Job(NamedTuple):
     """What every thread needs: where from, where to, whom to tell, when to stop, whether to hash."""
 
-    archive: ZipArchive
+    archive: Archive
     tree: bytes  # bytes, as all paths below it: names are UTF-8 whatever the locale
     advance: Callable[[int], None]
     stop: threading.Event
@@ -138,7 +141,8 @@ def _fill(job: _Job, work: Sequence[tuple[Entry, str]], jobs: int) -> dict[str, 
     digests: dict[str, str] = {}
     pool = ThreadPoolExecutor(jobs, "extract")
     try:
-        futures = [pool.submit(_write, job, share) for share in shares(files)]
+        parts = [files] if job.archive.sequential else shares(files)
+        futures = [pool.submit(_write, job, part) for part in parts]
         for future in wait(futures, return_when=FIRST_EXCEPTION).done:
             digests |= future.result()
     except OSError as error:

@@ -102,6 +102,8 @@ class ZipArchive:
     to the caller, who may only want a list.
     """
 
+    sequential = False
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -122,11 +124,6 @@ class ZipArchive:
         trace: TracebackType | None,
     ) -> None:
         os.close(self._file)
-
-    @property
-    def members(self) -> list[Member]:
-        """The members in the order of the directory."""
-        return [entry.member for entry in self.entries]
 
     def contents(self, entry: Entry) -> Iterator[bytes]:
         """The bytes of a member, in pieces of at most CHUNK.

@@ -7,17 +7,18 @@ from typing import Annotated
 import typer
 
 from datarepo import console
+from datarepo.cli import new_app
 from datarepo.errors import UsageError
 from datarepo.members import MAX_RATIO
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = new_app()
 
 
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@app.command()
 def unzip_asset(
     *,
     archive: Annotated[
-        Path, typer.Argument(metavar="ARCHIVE", help="A zip archive.", exists=True, dir_okay=False)
+        Path, typer.Argument(metavar="ARCHIVE", help="A zip or tar archive.", exists=True, dir_okay=False)
     ],
     folder: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="The folder that becomes its contents.")
@@ -36,6 +37,8 @@ def unzip_asset(
     A DIR that exists is replaced, at the very end. A top-level folder named like the archive or
     like DIR is left out if it holds everything. An archive that is damaged, or that would write
     outside DIR, is refused.
+
+    Example: tools/unzip-asset archives/vqa.zip data/vqa
     """
     from datarepo.extract import extract, show_members
 

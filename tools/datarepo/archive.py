@@ -1,0 +1,77 @@
+"""An archive of any format: what extraction asks of it, and which format a name stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from datarepo.members import Member
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+
+
+class Entry(Protocol):
+    """A member with what extraction has to know of it; `flaw` says why its data cannot be had, if so."""
+
+    @property
+    def member(self) -> Member:
+        """Its name, kind, size, mode and target."""
+        ...
+
+    @property
+    def flaw(self) -> str:
+        """The end of a sentence on why its data cannot be had; empty when they can."""
+        ...
+
+
+class Archive(Protocol):
+    """An open archive: its size in bytes, its entries, and the verified bytes of each.
+
+    A `sequential` one gives its members one after the other, in the order of its entries; any other
+    gives them to several threads at once.
+    """
+
+    size: int
+    sequential: bool
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """All there is, in the order of the archive's own list."""
+        ...
+
+    def contents(self, entry: Any, /) -> Iterator[bytes]:  # noqa: ANN401  # each format has its own entries
+        """The bytes of one of its entries; ArchiveError when they are not as promised."""
+        ...
+
+
+def suffix(name: str) -> str:
+    """The archive suffix of a name, in lower case; empty when it is no archive's.
+
+    >>> suffix("a/vqa.ZIP"), suffix("x.tar.gz"), suffix("model.pt.gz")
+    ('.zip', '.tar.gz', '')
+    """
+    return next((each for each in SUFFIXES if name.lower().endswith(each)), "")
+
+
+def stem(path: Path) -> str:
+    """The name of an archive without its suffix."""
+    return path.name[: len(path.name) - len(suffix(path.name))]
+
+
+def opened(path: Path, max_ratio: float) -> AbstractContextManager[Archive]:
+    """Open the archive that the name says it is, a zip archive if it says nothing.
+
+    Raises ArchiveError when there is no sound list of members. Where such a list takes unpacking the
+    whole, it ends early beyond `max_ratio` times the archive's size.
+    """
+    if suffix(path.name) in ("", ".zip"):
+        from datarepo.ziparchive import ZipArchive
+
+        return ZipArchive(path)
+    from datarepo.tararchive import TarArchive
+
+    return TarArchive(path, max_ratio)

@@ -1,0 +1,164 @@
+"""A tar archive, compressed or not: its members, and the bytes of each, one after the other.
+
+The list of members takes reading the whole archive once, so that everything can be judged before
+anything is written; extraction reads it a second time. Formats: POSIX.1-2017 pax, "ustar", and what
+GNU tar adds, all by Python's tarfile, which decides nothing here but where a member's bytes are.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import stat
+import sys
+import tarfile
+import zlib
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+
+from isal import igzip, igzip_lib
+
+from datarepo.archive import suffix
+from datarepo.errors import ArchiveError
+from datarepo.impostor import impostor
+from datarepo.members import HARMLESS, Kind, Member, refuse
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+CHUNK = 1 << 18  # bytes read at once
+AGAIN = "get the archive again: this copy is damaged or incomplete"
+
+_OPEN: dict[str, Callable[[Path], object]] = {
+    ".tar": lambda path: path.open("rb"),
+    ".tar.gz": igzip.open,
+    ".tgz": igzip.open,
+    ".tar.bz2": bz2.open,
+    ".tar.xz": lzma.open,
+    ".tar.zst": zstd.open,
+}
+BAD_DATA: tuple[type[Exception], ...] = (
+    tarfile.TarError,
+    EOFError,
+    OSError,  # what bz2 and gzip raise
+    igzip_lib.IsalError,  # type: ignore[assignment]  # isal's stub calls the class an instance
+    lzma.LZMAError,
+    zlib.error,
+    zstd.ZstdError,
+)
+
+
+class Entry(NamedTuple):
+    """A member, and tarfile's own record of where its data are."""
+
+    member: Member
+    flaw: str
+    info: tarfile.TarInfo
+
+
+class TarArchive:
+    """An open tar archive.
+
+    Raises ArchiveError when it is none, or damaged anywhere: listing it has unpacked all of it, with
+    the checksums of the compression.
+    """
+
+    sequential = True
+
+    def __init__(self, path: Path, max_ratio: float) -> None:
+        self._path = path
+        self.size = path.stat().st_size
+        self._stream = cast("BinaryIO", _OPEN[suffix(path.name)](path))
+        try:
+            self.entries = self._list(max(max_ratio * self.size, HARMLESS))
+        except BAD_DATA as error:
+            self._stream.close()
+            raise ArchiveError(f"{path}: {self._diagnosis(error)}", AGAIN) from None
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def __enter__(self) -> TarArchive:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stream.close()
+
+    def contents(self, entry: Entry) -> Iterator[bytes]:
+        """The bytes of a member, in pieces of at most CHUNK; to be asked for in the order of the entries."""
+        left = entry.member.size
+        try:
+            data = self._tar.extractfile(entry.info)
+            assert data, "only files have contents"
+            while left and (piece := data.read(min(CHUNK, left))):
+                left -= len(piece)
+                yield piece
+        except BAD_DATA as error:
+            raise refuse(entry.member.name, f"its data are damaged: {error}", AGAIN) from None
+        if left:
+            raise refuse(entry.member.name, "the archive ends within its data", AGAIN)
+
+    def _list(self, enough: float) -> list[Entry]:
+        """The entries; no more of them once they unpack to over `enough` bytes, which will be refused."""
+        self._tar = tarfile.open(  # noqa: SIM115  # open as long as the archive
+            fileobj=self._stream, mode="r:", encoding="utf-8", errors="surrogateescape"
+        )
+        entries = []
+        total = 0
+        while total <= enough and (info := self._tar.next()) is not None:
+            entries.append(_entry(info))
+            total += info.size
+        if total <= enough:
+            self._check_end()
+        return entries
+
+    def _check_end(self) -> None:
+        """Tell an archive that ends from one that was cut between two members, or goes on in secret."""
+        if self._stream.tell() - self._tar.offset < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("it has no end mark")
+        while rest := self._stream.read(CHUNK):
+            if rest.strip(b"\0"):
+                raise tarfile.ReadError("something follows its end mark")
+
+    def _diagnosis(self, error: Exception) -> str:
+        with self._path.open("rb") as stream:
+            disguise = impostor(stream.read(4096))
+        if disguise and disguise not in _PACKED_AS.get(suffix(self._path.name), ()):
+            return f"not a tar archive but {disguise}"
+        return f"damaged or truncated tar archive: {error}"
+
+
+_PACKED_AS = {
+    ".tar.gz": ("gzip data",),
+    ".tgz": ("gzip data",),
+    ".tar.bz2": ("bzip2 data",),
+    ".tar.xz": ("xz data",),
+    ".tar.zst": ("Zstandard data",),
+}
+
+
+def _entry(info: tarfile.TarInfo) -> Entry:
+    kind, flaw = Kind.OTHER, ""
+    if info.isreg():
+        kind = Kind.FILE
+    elif info.isdir():
+        kind = Kind.FOLDER
+    elif info.issym():
+        kind = Kind.LINK
+    elif info.islnk():
+        # What it names may be replaced later in the archive, or be a link itself.
+        kind, flaw = Kind.FILE, "it is a hard link, which is not supported"
+    size = info.size if kind is Kind.FILE else 0
+    target = info.linkname if kind is Kind.LINK else ""
+    return Entry(Member(info.name, kind, size, stat.S_IMODE(info.mode), target), flaw, info)
