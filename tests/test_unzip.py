@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from datarepo import extract as extract_module
+from datarepo import hashes
 from datarepo.errors import ArchiveError, DiskError, RepositoryError, UsageError
 from datarepo.extract import extract
 from datarepo.staging import delete, staged, work_folder
@@ -739,20 +740,21 @@ def test_dvc_finds_the_same_tree_when_it_is_extracted_again(
     with Repo.init(no_scm=True) as repo:
         with repo.config.edit() as config:
             config["cache"]["type"] = ["hardlink", "symlink"]
-        hashes = []
+        seen = []
         for _ in range(2):
             _extract(archive, tmp_path)
             (stage,) = repo.add("out")
-            hashes.append(stage.outs[0].hash_info.value)
+            seen.append(stage.outs[0].hash_info.value)
             cached = tree(tmp_path / ".dvc/cache/files/md5")
-    assert hashes[0] == hashes[1]
+    assert seen[0] == seen[1]
     assert sorted(data for data in cached.values() if data in {b"1" * 99, b"2"}) == [b"1" * 99, b"2"]
 
 
-def test_dvc_is_told_the_hashes_of_what_was_written(tmp_path: Path) -> None:
+def test_dvc_is_told_the_hashes_of_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that it need not read the files again; those of links are its own business."""
     from dvc.repo import Repo
 
+    monkeypatch.setattr(hashes, "MANY_FILES", 3)
     entries = [Entry("a", b"1" * 70_000), Entry("b/c"), Entry("l", b"a", mode=0o120777)]
     with Repo.init(str(tmp_path), no_scm=True) as repo:
         _extract(zipped(*entries), tmp_path)
@@ -771,9 +773,22 @@ def test_without_that_interface_of_dvc_all_else_works(
     from dvc.repo import Repo
     from dvc_data.hashfile.state import State
 
+    monkeypatch.setattr(hashes, "MANY_FILES", 1)
     Repo.init(str(tmp_path), no_scm=True).close()
     monkeypatch.delattr(State, "save_many")
     assert _extract(zipped(Entry("a", b"1")), tmp_path) == {"a": b"1"}
+
+
+@pytest.mark.parametrize(
+    ("size", "files", "told"), [(10**9, 1, True), (1, 10_000, True), (10**6, 100, False)]
+)
+def test_dvc_is_told_only_what_it_would_be_slower_to_find_out(
+    size: int, files: int, told: bool, tmp_path: Path
+) -> None:
+    """Starting DVC for a small archive costs more than it saves; outside a repository nobody asks."""
+    assert not hashes.wanted(tmp_path / "out", size, files)
+    (tmp_path / ".dvc").mkdir()
+    assert hashes.wanted(tmp_path / "out", size, files) is told
 
 
 # The command

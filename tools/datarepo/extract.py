@@ -65,9 +65,10 @@ def extract(
         check_size(members, opened.size, None if force else _free(folder), max_ratio)
         work = [(entry, path) for entry, path in zip(opened.entries, paths, strict=True) if path]
         size = sum(member.size for member in members)
+        hashed = hashes.wanted(folder, size, len(members))
         with console.Progress(quiet) as progress, staged(folder) as tree:
             advance = progress.task(folder.name, size)
-            job = _Job(opened, os.fsencode(tree), advance, threading.Event(), hashes.wanted(folder))
+            job = _Job(opened, os.fsencode(tree), advance, threading.Event(), hashed)
             digests = _fill(job, work, 1 if opened.sequential else jobs or _cores())
     if digests:
         hashes.tell_dvc(folder, digests)

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def wanted(folder: Path) -> bool:
-    """Whether `folder` lies in a DVC repository, so that somebody will ask for hashes."""
-    return any((above / ".dvc").is_dir() for above in folder.parents)
+MANY_BYTES, MANY_FILES = 200_000_000, 5_000  # what DVC hashes in the half second it takes to start it here
+
+
+def wanted(folder: Path, size: int, files: int) -> bool:
+    """Whether `folder` lies in a DVC repository, which will ask for hashes, and telling it pays.
+
+    `size` is in bytes, of so many `files`.
+    """
+    pays = size >= MANY_BYTES or files >= MANY_FILES
+    return pays and any((above / ".dvc").is_dir() for above in folder.parents)
 
 
 def tell_dvc(folder: Path, digests: Mapping[str, str]) -> None:
