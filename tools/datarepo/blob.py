@@ -24,7 +24,7 @@ from datarepo.sas import sign_url
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from obstore.store import AzureStore, ClientConfig
+    from obstore.store import AzureStore, ClientConfig, RetryConfig
 
     from datarepo.source import Source
 
@@ -200,7 +200,7 @@ def reader(place: Place, blob: Blob) -> IO[bytes]:
     return cast("IO[bytes]", opened)
 
 
-def store(source: Source, client: ClientConfig | None = None) -> AzureStore:
+def store(source: Source, client: ClientConfig | None = None, retry: RetryConfig | None = None) -> AzureStore:
     """Open a source with obstore; `client` are options of its HTTP client, such as timeouts."""
     from obstore.store import AzureStore
 
@@ -213,6 +213,7 @@ def store(source: Source, client: ClientConfig | None = None) -> AzureStore:
             account_name=account,
             endpoint=source.endpoint,
             client_options=options,
+            retry_config=retry,
             sas_token=source.sas.text,
         )
     return AzureStore(
@@ -220,5 +221,6 @@ def store(source: Source, client: ClientConfig | None = None) -> AzureStore:
         account_name=account,
         endpoint=source.endpoint,
         client_options=options,
+        retry_config=retry,
         skip_signature=True,
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -74,8 +75,8 @@ def duration(seconds: float) -> str:
 class Progress:
     """The progress of one or more named tasks, counted in bytes.
 
-    On a terminal a bar each, with rate and time left; elsewhere one line of all tasks together
-    every `every` seconds, so that short work prints nothing; with `quiet` nothing at all.
+    On a terminal a bar each, and one for all, with rate and time left; elsewhere one line of all tasks
+    together every `every` seconds, so that short work prints nothing; with `quiet` nothing at all.
     `advance` may be called from any thread, thousands of times a second.
     """
 
@@ -84,6 +85,7 @@ class Progress:
         self._total: dict[str, int] = {}
         self._bars: dict[str, TaskID] = {}
         self._bar: Any = None
+        self._all: TaskID | None = None
         self._every = every
         self._quiet = quiet
         self._begun = self._told = time.monotonic()
@@ -130,11 +132,16 @@ class Progress:
         self._resumed += done
         if self._bar is not None:
             self._bars[name] = self._bar.add_task(redact(name), total=total, completed=done)
+            if len(self._bars) == 2:
+                self._all = self._bar.add_task("in total")
 
         def advance(count: int) -> None:
             self._done[name] += count
             if self._bar is not None:
                 self._bar.update(self._bars[name], completed=self._done[name])
+                if self._all is not None:
+                    done_by_all, total_of_all = sum(self._done.values()), sum(self._total.values())
+                    self._bar.update(self._all, completed=done_by_all, total=total_of_all)
             elif not self._quiet and time.monotonic() - self._told >= self._every:
                 self._told = time.monotonic()
                 note(self._line())
@@ -157,6 +164,7 @@ def run(app: typer.Typer, name: str) -> NoReturn:
     quiet = logging.StreamHandler(sys.stderr)  # libraries report here; what they raise is told below
     quiet.setLevel(logging.CRITICAL)
     logging.getLogger().addHandler(quiet)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which ends as Ctrl-C does: in order
     try:
         code = app(prog_name=name, standalone_mode=False)
         sys.stdout.flush()

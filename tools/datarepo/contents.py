@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from datarepo import blob as blobs
 from datarepo.console import size
@@ -11,6 +11,7 @@ from datarepo.errors import ArchiveError, BlobError, RepositoryError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from datarepo.blob import Blob, Place
 
@@ -38,21 +39,33 @@ def survey(places: Mapping[str, Place], found: Mapping[str, Blob]) -> dict[str, 
         return {name: job.result() for name, job in jobs.items()}
 
 
-def _survey(place: Place, blob: Blob) -> Contents:
+def of_file(path: Path) -> Contents:
+    """Read the directory of an archive on this machine; ArchiveError when it is no zip archive."""
+    with path.open("rb") as stream:
+        return _read(stream, path, "is it another file?")
+
+
+def _read(stream: IO[bytes], what: object, hint: str) -> Contents:
     import zipfile
 
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            members = archive.infolist()
+    except zipfile.BadZipFile as error:
+        if isinstance(error.__context__, OSError):  # zipfile takes a read that failed for a wrong format
+            raise error.__context__ from None
+        raise ArchiveError(f"{what} is no zip archive: {error}", hint) from None
+    return Contents(len(members), sum(member.file_size for member in members))
+
+
+def _survey(place: Place, blob: Blob) -> Contents:
     from obstore.exceptions import BaseError
 
     try:
-        with zipfile.ZipFile(blobs.reader(place, blob)) as archive:
-            members = archive.infolist()
-    except zipfile.BadZipFile as error:
-        raise ArchiveError(
-            f"{place} is no zip archive: {error}",
-            "tell its publisher; or is it the wrong blob in params.yaml?",
-        ) from None
+        return _read(
+            blobs.reader(place, blob), place, "tell its publisher; or is it the wrong blob in params.yaml?"
+        )
     except (BaseError, OSError) as error:
         if isinstance(error, RepositoryError):
             raise
         raise BlobError(f"{place} cannot be read: {error}", "run the same command again") from None
-    return Contents(len(members), sum(member.file_size for member in members))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 def free(folder: Path) -> int:
     """The bytes free to this user on the disk of a folder."""
     return shutil.disk_usage(folder).free
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a write failed for want of room: the disk's, a quota's, or a limit on a file's size."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check(folder: Path, archives: int, contents: int) -> None:

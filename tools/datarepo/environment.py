@@ -15,7 +15,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 VENV = os.path.join(ROOT, ".venv")
-COMMANDS = ("add-asset", "list-assets", "remove-asset", "unzip-asset")
+COMMANDS = ("add-asset", "fetch-asset", "list-assets", "remove-asset", "unzip-asset")
 OLDEST = (3, 10)
 
 

@@ -6,6 +6,8 @@ RepositoryError            exit code 1
 ├── StageError             an import stage or the DVC repository is not what the tools wrote
 ├── SasError               a shared access signature that cannot work
 ├── BlobError              the service refused, or cannot be reached
+│   ├── BlobNotFoundError
+│   └── BlobChangedError   not the blob any more that the import stage records
 ├── ArchiveError           an archive that is broken, or not to be trusted
 └── DiskError              not enough room
 """
@@ -51,6 +53,10 @@ class BlobError(RepositoryError, OSError):
 
 class BlobNotFoundError(BlobError):
     """There is no such blob."""
+
+
+class BlobChangedError(BlobError):
+    """The blob is not the one any more that the import stage records."""
 
 
 class ArchiveError(RepositoryError, ValueError):

@@ -154,6 +154,53 @@ class Repository:
                     imported.dvcfile.remove_stage(imported)
         return removed
 
+    def look(self, asset: Asset, md5: str) -> Kept | None:
+        """Where on this machine the asset's archive is, its content compared with the md5.
+
+        A file in the workspace is read only when DVC does not know its md5. StageError when it is not
+        the archive.
+        """
+        if (self._root / asset.file).exists() and self._output(asset).get_hash().value != md5:
+            raise StageError(
+                f"{asset.file} is there, and is not the file that {asset.stage} records",
+                "move it away, then run the same command again",
+            )
+        return self.here(asset, md5)
+
+    def settle(self, asset: Asset) -> None:
+        """Have the archive of a pinned stage in both workspace and cache, from whichever has it."""
+        with self._working_on(asset.stage):
+            out = self._output(asset)
+            if (self._root / asset.file).exists():
+                out.commit()
+            else:
+                out.checkout()
+
+    def complete(self, asset: Asset, file: Path, md5: str) -> None:
+        """Complete an import with a file of that md5, as `dvc repro` would have with its own download.
+
+        No byte is copied or read, where file and cache are on one disk: the file gets a second name
+        in the cache, and the workspace links to that. The file itself is the caller's to remove.
+        """
+        from dvc_data.hashfile.hash_info import HashInfo
+        from dvc_data.hashfile.meta import Meta
+        from dvc_objects.fs.local import localfs
+
+        with self._working_on(asset.stage):
+            out = self._output(asset)
+            pinned = bool(out.hash_info)
+            self._dvc.cache.local.add(str(file), localfs, md5, hardlink=True)
+            if not pinned:
+                out.ignore()
+                out.hash_info = HashInfo("md5", md5)
+                out.meta = Meta(size=file.stat().st_size)
+                out.stage.md5 = out.stage.compute_md5()
+                out.stage.dump()
+            out.checkout()
+
+    def _output(self, asset: Asset) -> Any:  # noqa: ANN401  # DVC publishes no types
+        return self._dvc.stage.load_one(str(self._root / asset.stage)).outs[0]
+
     def where(self, asset: Asset, md5: str) -> Kept:
         """Where the asset's archive of that md5 is; the team remote is asked only when it has to be."""
         return self.here(asset, md5) or self._on_team_remote(asset, md5)

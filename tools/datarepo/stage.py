@@ -38,6 +38,7 @@ class ImportStage:
     size: int
     md5: str | None = None
     modified: str | None = None
+    content_md5: str | None = None
 
     def describes(self, blob: Blob) -> bool:
         """Whether the blob is still the one recorded."""
@@ -79,8 +80,8 @@ def parse(document: Any, asset: Asset) -> ImportStage:  # noqa: ANN401  # whatev
     if md5 is not None and not isinstance(md5, str):
         raise _edited(asset, "outs[0].md5 is not a text")
     meta = document.get("meta")
-    modified = meta.get("modified") if isinstance(meta, dict) else None
-    return ImportStage(etag, size, md5, str(modified) if modified else None)
+    kept = {name: str(value) for name, value in meta.items()} if isinstance(meta, dict) else {}
+    return ImportStage(etag, size, md5, kept.get("modified"), kept.get("content_md5"))
 
 
 def meta(blob: Blob) -> dict[str, str]:

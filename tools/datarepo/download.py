@@ -1,0 +1,310 @@
+"""A download: the missing ranges of one blob, several at a time, each checked before it counts.
+
+download
+├── _Download._work     for each of the jobs: the next missing range, then its claim
+│   ├── _bring          attempts at a range, each from the byte reached
+│   │   └── _attempt    one request: the answer compared with what was asked for
+│   └── _claim          Partial.record, one at a time, for all ranges that wait for it
+└── _Md5                a thread that follows the finished ranges from the beginning
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import re
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from datarepo import blob as blobs
+from datarepo.console import note, size
+from datarepo.errors import BlobChangedError, BlobError, SasError
+from datarepo.pace import JOBS, Patience
+from datarepo.partial import missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from obstore import GetOptions
+
+    from datarepo.blob import Blob, Place
+    from datarepo.errors import RepositoryError
+    from datarepo.pace import Limiter
+    from datarepo.partial import Partial, Span, Start
+
+RANGE = 8 * 1024 * 1024  # bytes; as many of them as jobs are what a kill loses at most
+_MD5_CHUNK = 1024 * 1024
+_LONG_TO_READ = 4_000_000_000  # bytes whose md5 takes some seconds, so that a line says what is awaited
+
+_STATUS = re.compile(r"status code: (\d{3})\b")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_RETRIED = {408, 416, 429, 500, 502, 503, 504}
+
+
+class _FaultError(Exception):
+    """An attempt failed and may be repeated; `counts` tells whether the bytes it brought are good."""
+
+    def __init__(self, reason: str, *, counts: bool = True, status: int = 0, code: str = "") -> None:
+        super().__init__(reason)
+        self.counts = counts
+        self.status = status
+        self.code = code
+
+
+@dataclass
+class _Range:
+    """A range being brought: its bytes from `start` up to `at` are there."""
+
+    start: int
+    end: int
+    at: int
+
+
+def download(
+    place: Place,
+    blob: Blob,
+    partial: Partial,
+    start: Start,
+    advance: Callable[[int], None],
+    *,
+    jobs: int = JOBS,
+    limiter: Limiter,
+) -> str:
+    """Download what is missing of a blob into its partial file; the md5 of the whole, in hexadecimal.
+
+    `advance` is told the bytes that count, and negative ones when they do not count after all. Raises
+    BlobChangedError when it is another blob by now, BlobError or SasError for what cannot be healed,
+    OSError for the disk's troubles; what has arrived is claimed in each case.
+    """
+    patience = Patience.from_environment()
+    with partial.opened(start) as file:
+        md5 = _Md5(file, blob.size)
+        try:
+            work = _Download(place, blob, partial, file, md5)
+            asyncio.run(work.run(jobs, patience, limiter, advance))
+            if md5.left > _LONG_TO_READ:
+                note(f"{partial.path.stem}: all is here; {size(md5.left)} left to compute its md5 from")
+            return md5.digest()
+        finally:
+            md5.stop()
+
+
+class _Download:
+    """One download at work."""
+
+    def __init__(self, place: Place, blob: Blob, partial: Partial, file: int, md5: _Md5) -> None:
+        # A request may take as long as it brings bytes: obstore's 30 seconds would cut slow ranges.
+        # Its own retries are off, as they would ask for a whole range again.
+        self._store = blobs.store(place.source, {"timeout": "7days"}, {"max_retries": 0})
+        self._place = place
+        self._blob = blob
+        self._partial = partial
+        self._file = file
+        self._md5 = md5
+        self._waiting: list[Span] = []
+        self._todo = missing(partial.state.done, blob.size, RANGE)
+
+    async def run(
+        self, jobs: int, patience: Patience, limiter: Limiter, advance: Callable[[int], None]
+    ) -> None:
+        """Bring all that is missing; at the first failure, or Ctrl-C, claim what is there and end."""
+        self._patience = patience
+        self._limiter = limiter
+        self._advance = advance
+        self._claiming = asyncio.Lock()
+        self._md5.follow(self._partial.state.done)
+        workers = [asyncio.ensure_future(self._work()) for _ in range(jobs)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            if self._waiting:  # also the beginnings of ranges that were cut short
+                self._partial.record(self._file, self._waiting)
+
+    async def _work(self) -> None:
+        for start, end in self._todo:
+            wanted = _Range(start, end, start)
+            try:
+                await self._bring(wanted)
+            finally:
+                if wanted.at > start:
+                    self._waiting.append((start, wanted.at))
+            await self._claim()
+
+    async def _bring(self, wanted: _Range) -> None:
+        failures = 0
+        while wanted.at < wanted.end:
+            before = wanted.at
+            try:
+                await self._attempt(wanted)
+            except _FaultError as fault:
+                if not fault.counts:
+                    self._advance(before - wanted.at)
+                    wanted.at = before
+                failures = 1 if wanted.at > before else failures + 1
+                if failures >= self._patience.attempts:
+                    raise _given_up(self._place, fault, failures) from None
+                await asyncio.sleep(self._patience.before(failures))
+
+    async def _attempt(self, wanted: _Range) -> None:
+        """Ask for what is missing of a range, and write it as it comes.
+
+        obstore itself refuses an answer that is not 206, and one whose Content-Range is not that of
+        the request (RFC 9110, section 15.3.7). It checks neither the ETag and the length of the whole
+        blob in the answer, nor how long the body is: both are done here.
+        """
+        import obstore
+        from obstore.exceptions import BaseError
+
+        asked: GetOptions = {"range": (wanted.at, wanted.end), "if_match": self._blob.etag}
+        heard, silent, window = 0, 0.0, self._patience.window
+        try:
+            answer = await asyncio.wait_for(
+                obstore.get_async(self._store, self._place.path, options=asked), window
+            )
+            if (answer.meta["e_tag"], answer.meta["size"]) != (self._blob.etag, self._blob.size):
+                raise _FaultError("the answer is that of another blob")
+            # As the bytes come: those that a larger chunk waits for are lost when the connection breaks.
+            stream = answer.stream(min_chunk_size=1).__aiter__()
+            while True:
+                since = time.monotonic()
+                try:
+                    chunk = await asyncio.wait_for(stream.__anext__(), window)
+                except StopAsyncIteration:
+                    break
+                # The time of the disk and of --limit-rate is not the connection's.
+                heard, silent = heard + len(chunk), silent + time.monotonic() - since
+                if wanted.at + len(chunk) > wanted.end:
+                    raise _FaultError("more bytes came than asked for", counts=False)
+                _write(self._file, chunk, wanted.at)
+                wanted.at += len(chunk)
+                self._advance(len(chunk))
+                if silent >= window:
+                    if heard < self._patience.floor * silent:
+                        raise _stalled(heard, silent)
+                    heard, silent = 0, 0.0
+                await self._limiter.spend(len(chunk))
+        except (BaseError, FileNotFoundError) as error:  # obstore's 404 is Python's
+            raise judge(str(error), self._place) from None
+        except asyncio.TimeoutError:
+            raise _stalled(heard, silent + window) from None
+        if wanted.at < wanted.end:
+            raise _FaultError("fewer bytes came than asked for", counts=False)
+
+    async def _claim(self) -> None:
+        """Claim what waits for it, for all workers at once: their next range begins after that.
+
+        So at most the ranges in flight are unclaimed at any time, and one fsync serves many of them.
+        """
+        async with self._claiming:
+            if self._waiting:
+                spans, self._waiting = self._waiting, []
+                await asyncio.to_thread(self._partial.record, self._file, spans)
+                self._md5.follow(self._partial.state.done)
+
+
+def _write(file: int, chunk: bytes, at: int) -> None:
+    rest = memoryview(chunk)
+    while rest:  # a disk that is nearly full takes part of it
+        count = os.pwrite(file, rest, at)
+        rest, at = rest[count:], at + count
+
+
+def _stalled(heard: int, seconds: float) -> _FaultError:
+    return _FaultError(f"the connection stalled: {heard} bytes in {seconds:.1f} s")
+
+
+def judge(text: str, place: Place) -> _FaultError | RepositoryError:
+    """Judge a failure that obstore put in these words: to be repeated, or final.
+
+    Its exceptions have no fields; the first line of the text names the status and repeats the
+    service's answer, and holds the URL without signature.
+    """
+    text = text.partition("\n\nDebug source:")[0]
+    status = int(found[1]) if (found := _STATUS.search(text)) else 0
+    code = found[1] if (found := _CODE.search(text)) else ""
+    if status == 412:
+        return BlobChangedError(f"{place} has changed while it was downloaded")
+    if status == 0 or status in _RETRIED:
+        return _FaultError(text.partition("\n")[0], status=status, code=code)
+    try:
+        place.source.check()  # the SAS may have expired in the meantime
+    except SasError as error:
+        return error
+    return blobs.refusal(place, status, code)
+
+
+def _given_up(place: Place, fault: _FaultError, attempts: int) -> BlobError:
+    why = blobs.refusal(place, fault.status, fault.code).message if fault.status else f"{place}: {fault}"
+    return BlobError(
+        f"{why}; {attempts} attempts in a row have brought nothing",
+        "what has arrived is kept: run the same command again, it continues; if that does not help, look"
+        " for a proxy on the way that changes what the service says",
+    )
+
+
+class _Md5:
+    """The md5 of a file that grows in any order, computed by a thread that follows its beginning.
+
+    Ranges finish out of order, so their bytes are read back as soon as all before them is there: from
+    memory, since the system has just been given them. The state of an md5 cannot be stored (hashlib
+    has no way to), so a resumed download begins with the bytes on the disk, while the others arrive.
+    """
+
+    def __init__(self, file: int, length: int) -> None:
+        self._file = file
+        self._length = length
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self._read = self._ready = 0
+        self._stopped = False
+        self._failure: OSError | None = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    @property
+    def left(self) -> int:
+        """The bytes it has still to read."""
+        return self._length - self._read
+
+    def follow(self, done: Sequence[Span]) -> None:
+        """Go on as far as these spans reach without a gap."""
+        with self._changed:
+            self._ready = done[0][1] if done and done[0][0] == 0 else 0
+            self._changed.notify()
+
+    def digest(self) -> str:
+        """The md5 in hexadecimal, once all has been read."""
+        self._thread.join()
+        if self._failure:
+            raise self._failure
+        return self._digest.hexdigest()
+
+    def stop(self) -> None:
+        """End the thread; the file may be closed then."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        buffer = memoryview(bytearray(_MD5_CHUNK))
+        try:
+            while self._read < self._length:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopped or self._ready > self._read)
+                if self._stopped:
+                    return
+                count = os.preadv(self._file, [buffer[: self._ready - self._read]], self._read)
+                if not count:
+                    raise OSError(errno.EIO, "the partial file was cut by somebody else")
+                self._digest.update(buffer[:count])
+                self._read += count
+        except OSError as error:
+            self._failure = error

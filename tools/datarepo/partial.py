@@ -1,0 +1,195 @@
+"""A partial file: what has arrived of an archive so far, and how far it can be relied on.
+
+.dvc/tmp/fetch/
+├── vqa.part    the bytes, each at its place; between the finished spans stands anything
+├── vqa.json    {"etag": …, "size": …, "done": [[0, 8388608], …], "md5": null}
+└── vqa.lock    held by the run that works on them
+
+The state is that of a blob's version (ETag and length), whatever URL and SAS brought the bytes. A span
+is claimed after its bytes have reached the disk, so that neither kill -9 nor a power cut makes a claim
+untrue; what is not claimed yet is downloaded again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from datarepo.console import note
+from datarepo.files import replace_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from datarepo.blob import Blob
+
+Span = tuple[int, int]  # from the first byte up to, not including, the second
+
+
+@dataclass(frozen=True)
+class State:
+    """What is claimed of a partial file; `md5` is known once all of it is there and was read."""
+
+    etag: str
+    size: int
+    done: tuple[Span, ...] = ()
+    md5: str | None = None
+
+    def document(self) -> str:
+        """The state as it is stored."""
+        return json.dumps(self.__dict__)
+
+
+def parse(text: str) -> State | None:
+    """Read a stored state; None when it is none, or claims what cannot be.
+
+    >>> parse('{"etag": "0xE", "size": 9, "done": [[0, 4]], "md5": null}')
+    State(etag='0xE', size=9, done=((0, 4),), md5=None)
+    """
+    try:
+        fields = json.loads(text)
+        done = tuple((int(start), int(end)) for start, end in fields["done"])
+        state = State(str(fields["etag"]), int(fields["size"]), done, fields["md5"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    sound = list(done) == merge(done) and all(0 <= start < end <= state.size for start, end in done)
+    return state if sound else None
+
+
+class Case(Enum):
+    """How a download begins."""
+
+    FETCHED = "fetched"
+    RESUMED = "resumed"
+    RESTARTED = "restarted"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a download begins: the state to go on from, and why it is an empty one if it restarts."""
+
+    case: Case
+    state: State
+    why: str = ""
+
+    @property
+    def here(self) -> int:
+        """The bytes that are there already."""
+        return sum(end - start for start, end in self.state.done)
+
+
+def decide(state: State | None, held: int | None, blob: Blob) -> Start:
+    """Resume or restart; `held` is the length of the partial file in bytes, None where there is none."""
+    fresh = State(blob.etag, blob.size)
+    if held is None:
+        return Start(Case.FETCHED, fresh)
+    if state is None:
+        return Start(Case.RESTARTED, fresh, "what is known of the partial file cannot be read")
+    if state.etag != blob.etag:
+        return Start(Case.RESTARTED, fresh, f"the blob has changed: ETag {state.etag} -> {blob.etag}")
+    if state.size != blob.size:
+        return Start(Case.RESTARTED, fresh, f"the blob has changed: {state.size} -> {blob.size} bytes")
+    if state.done and held < state.done[-1][1]:
+        return Start(Case.RESTARTED, fresh, f"the partial file was cut to {held} bytes")
+    return Start(Case.RESUMED if state.done else Case.FETCHED, state)
+
+
+def merge(spans: Iterable[Span]) -> list[Span]:
+    """The same bytes in as few spans as possible, in order.
+
+    >>> merge([(4, 8), (0, 2), (2, 4), (9, 10)])
+    [(0, 8), (9, 10)]
+    """
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def missing(done: Sequence[Span], size: int, step: int) -> Iterator[Span]:
+    """What is left to download, in order, in spans of at most `step` bytes; `done` is merged.
+
+    >>> list(missing([(0, 8), (9, 10)], 14, 3))
+    [(8, 9), (10, 13), (13, 14)]
+    """
+    ends = [0, *(end for _, end in done)]
+    starts = [*(start for start, _ in done), size]
+    for gap_start, gap_end in zip(ends, starts, strict=True):
+        for start in range(gap_start, gap_end, step):
+            yield start, min(start + step, gap_end)
+
+
+class Partial:
+    """The partial file of one asset; the run that uses it holds its lock."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.folder = root / ".dvc" / "tmp" / "fetch"
+        self.path = self.folder / f"{name}.part"
+        self._state_file = self.folder / f"{name}.json"
+        self._name = name
+        self._claiming = threading.Lock()
+        self.state = State("", 0)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the partial file; wait, and say so, while another run does."""
+        from filelock import FileLock, Timeout
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / f"{self._name}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            note(f"{self._name}: another run is at work on it; waiting until it is done")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def start(self, blob: Blob) -> Start:
+        """Decide how the download of this blob begins; changes nothing."""
+        try:
+            state = parse(self._state_file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, UnicodeDecodeError):
+            state = None
+        return decide(state, self.path.stat().st_size if self.path.exists() else None, blob)
+
+    @contextlib.contextmanager
+    def opened(self, start: Start) -> Iterator[int]:
+        """Open the bytes for reading and writing, emptied unless resumed; its file descriptor."""
+        self._claim(start.state)  # before the bytes of another blob come under it
+        flags = os.O_RDWR | os.O_CREAT | (0 if start.case is Case.RESUMED else os.O_TRUNC)
+        file = os.open(self.path, flags, 0o644)
+        try:
+            yield file
+        finally:
+            os.close(file)
+
+    def record(self, file: int, spans: Iterable[Span]) -> None:
+        """Claim spans, once their bytes are on the disk."""
+        with self._claiming:  # an interrupted run claims the rest while a claim is still under way
+            os.fsync(file)
+            self._claim(replace(self.state, done=tuple(merge([*self.state.done, *spans]))))
+
+    def seal(self, md5: str) -> None:
+        """Record the md5 of the whole: a run killed before the import is complete has computed it."""
+        self._claim(replace(self.state, md5=md5))
+
+    def _claim(self, state: State) -> None:
+        replace_text(self._state_file, state.document())
+        self.state = state
+
+    def discard(self) -> None:
+        """Remove the bytes and the state."""
+        self.path.unlink(missing_ok=True)  # first: bytes without a state are a restart, never the reverse
+        self._state_file.unlink(missing_ok=True)
