@@ -169,7 +169,7 @@ def test_facts_as_json_and_quiet(clone: Clone) -> None:
     assert facts == {
         "name": "vqa",
         "action": "fetched",
-        "archive": "archives/vqa.zip",
+        "file": "archives/vqa.zip",
         "size": len(CONTENT),
         "md5": MD5,
         "verified": True,
@@ -310,6 +310,26 @@ def test_gives_up_and_keeps_what_has_arrived(
     assert clone.fetch().out.startswith("vqa: resumed at 40 %, 12.6 MB of 21.0 MB in ")
     assert_complete(clone)
     assert clone.proxy.served == len(CONTENT) - RANGE
+
+
+def test_what_was_done_before_a_failure_is_told(clone: Clone, service: Azurite) -> None:
+    """When the second of two assets fails, the first is complete, and a line says so."""
+    service.put("datasets/GQA.zip", archive(100_000))
+    assert clone.run("add-asset", "GQA").code == 0
+    clone.proxy.faults = [None] * 3
+    clone.proxy.always = faults.status(403, "AuthenticationFailed")
+    result = clone.fetch("--all")
+    assert (result.code, result.out) == (1, "")
+    told, error, _ = result.err.splitlines()
+    assert told.startswith("vqa: fetched, 21.0 MB")
+    assert "oscar/datasets/GQA.zip: 403 AuthenticationFailed" in error
+    assert_complete(clone)
+    clone.proxy.forget()
+    assert [line.split(",")[0] for line in clone.fetch("--all").out.splitlines()] == [
+        "vqa: complete already",
+        "GQA: fetched",
+        "next: dvc repro",
+    ]
 
 
 def test_a_flipped_bit_is_found(clone: Clone) -> None:
