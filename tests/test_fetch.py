@@ -25,6 +25,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from datarepo.download import RANGE
+from dvc.repo import Repo
+from dvc_objects.fs.local import localfs
 
 from tests import proxy as faults
 from tests.azurite import ROOT, Azurite
@@ -114,6 +116,8 @@ def test_completes_the_import_as_dvc_does(clone: Clone, template: Clone, tmp_pat
     )
     assert clone.stage == (theirs / "archives" / "vqa.zip.dvc").read_text()
     assert (clone.root / "archives" / ".gitignore").read_text() == "/vqa.zip\n"
+    known, _ = Repo(str(clone.root)).state.get(str(clone.file), localfs)
+    assert known is not None, "DVC would read the whole archive to learn its md5"
     status = [*dvc, "status", "--json", "archives/vqa.zip.dvc"]
     found = subprocess.run(status, cwd=clone.root, env=ENVIRONMENT, check=True, capture_output=True)
     assert json.loads(found.stdout) == {}

@@ -65,8 +65,8 @@ def fetch(
             f"--from brings one archive, and {len(assets)} assets are named", "name the one it is of"
         )
     with ThreadPoolExecutor(1) as pool:
-        # DVC takes about a second to start, which the first requests can use.
-        run = _Run(root, pool.submit(Repository, root), jobs, Limiter(rate))
+        # DVC takes about a second to start, which the network can use.
+        run = _Run(root, pool.submit(_start, root, assets[0]), jobs, Limiter(rate))
         coming = [asset for asset in assets if run.look(asset, path) is None]
         if path:
             done = run.take(coming[0], path, force=force) if coming else run.settle(assets[0])
@@ -97,6 +97,12 @@ def _told_if_cut_short(outcomes: Sequence[Outcome]) -> Iterator[None]:
         for outcome in outcomes:
             console.note(f"{outcome.asset.name}: {sentence(outcome)}")
         raise
+
+
+def _start(root: Path, asset: Asset) -> Repository:
+    repository = Repository(root)
+    repository.output(asset)  # the first stage makes DVC import Azure's client, which is half of it
+    return repository
 
 
 def _wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) -> list[Asset]:

@@ -160,7 +160,7 @@ class Repository:
         A file in the workspace is read only when DVC does not know its md5. StageError when it is not
         the archive.
         """
-        if (self._root / asset.file).exists() and self._output(asset).get_hash().value != md5:
+        if (self._root / asset.file).exists() and self.output(asset).get_hash().value != md5:
             raise StageError(
                 f"{asset.file} is there, and is not the file that {asset.stage} records",
                 "move it away, then run the same command again",
@@ -170,7 +170,7 @@ class Repository:
     def settle(self, asset: Asset) -> None:
         """Have the archive of a pinned stage in both workspace and cache, from whichever has it."""
         with self._working_on(asset.stage):
-            out = self._output(asset)
+            out = self.output(asset)
             if (self._root / asset.file).exists():
                 out.commit()
             else:
@@ -187,7 +187,7 @@ class Repository:
         from dvc_objects.fs.local import localfs
 
         with self._working_on(asset.stage):
-            out = self._output(asset)
+            out = self.output(asset)
             pinned = bool(out.hash_info)
             self._dvc.cache.local.add(str(file), localfs, md5, hardlink=True)
             if not pinned:
@@ -198,7 +198,8 @@ class Repository:
                 out.stage.dump()
             out.checkout()
 
-    def _output(self, asset: Asset) -> Any:  # noqa: ANN401  # DVC publishes no types
+    def output(self, asset: Asset) -> Any:  # noqa: ANN401  # DVC publishes no types
+        """The output of the asset's import stage, as DVC has it."""
         return self._dvc.stage.load_one(str(self._root / asset.stage)).outs[0]
 
     def where(self, asset: Asset, md5: str) -> Kept:
