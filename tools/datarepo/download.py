@@ -191,7 +191,7 @@ class _Download:
                     heard, silent = 0, 0.0
                 await self._limiter.spend(len(chunk))
         except (BaseError, FileNotFoundError) as error:  # obstore's 404 is Python's
-            raise judge(str(error), self._place) from None
+            raise _judge(str(error), self._place) from None
         except asyncio.TimeoutError:
             raise _stalled(heard, silent + window) from None
         if wanted.at < wanted.end:
@@ -220,7 +220,7 @@ def _stalled(heard: int, seconds: float) -> _FaultError:
     return _FaultError(f"the connection stalled: {heard} bytes in {seconds:.1f} s")
 
 
-def judge(text: str, place: Place) -> _FaultError | RepositoryError:
+def _judge(text: str, place: Place) -> _FaultError | RepositoryError:
     """Judge a failure that obstore put in these words: to be repeated, or final.
 
     Its exceptions have no fields; the first line of the text names the status and repeats the
