@@ -166,6 +166,7 @@ def run(app: typer.Typer, name: str) -> NoReturn:
     logging.getLogger().addHandler(quiet)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # which ends as Ctrl-C does: in order
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})  # see environment.run
         code = app(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
         code = code if isinstance(code, int) else 0

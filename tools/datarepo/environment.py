@@ -10,6 +10,7 @@ anything is installed, perhaps under a Python that is too old and should say so.
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -23,7 +24,9 @@ def run(command):
     """Run the command of that name, re-starting under the Python of `.venv` where needed.
 
     Without `.venv`, a Python that already has the dependencies (conda, a container) serves too.
+    Ctrl-C waits until `console.run` can answer it: before, all it could end in is a traceback.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # which exec keeps
     python = os.path.join(VENV, "bin", "python")
     if os.path.realpath(sys.prefix) != os.path.realpath(VENV):
         if os.path.exists(os.path.join(VENV, ".ready")):

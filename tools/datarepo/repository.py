@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from datarepo import stage
 from datarepo.console import note
 from datarepo.errors import RepositoryError, StageError
-from datarepo.files import replace_bytes
+from datarepo.files import replace_bytes, replace_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -94,8 +94,11 @@ class Repository:
     """DVC at work in the repository; starting it costs about half a second, so do it once."""
 
     def __init__(self, root: Path) -> None:
+        from dvc import dvcfile
         from dvc.repo import Repo
 
+        # DVC writes its files in place, so that a kill could leave half an import stage.
+        dvcfile.dump_yaml = _dump_whole
         logging.getLogger("dvc").setLevel(logging.ERROR)  # its hints would come between our lines
         self._root = root
         self._dvc: Any = Repo(str(root))
@@ -243,3 +246,10 @@ class Repository:
             raise StageError(
                 f"{what}: DVC says: {error}", "'dvc doctor' and 'dvc status' tell more"
             ) from None
+
+
+def _dump_whole(path: str, data: object, **_: object) -> None:
+    """Write a file of DVC's as DVC would, but at one stroke."""
+    from dvc.utils.serialize import dumps_yaml
+
+    replace_text(Path(path), dumps_yaml(data))

@@ -221,7 +221,7 @@ class ZipArchive:
             raise ArchiveError(f"{self.path}: {self._diagnosis(tail)}", AGAIN)
         end, mask = self.size - reach + at, 0xFFFF
         _, disk, first_disk, _, count, length, offset, _ = END.unpack_from(tail, at)
-        if tail[max(at - LOCATOR.size, 0) : at].startswith(b"PK\6\7"):
+        if at >= LOCATOR.size and tail.startswith(b"PK\6\7", at - LOCATOR.size):
             _, _, recorded, _ = LOCATOR.unpack_from(tail, at - LOCATOR.size)
             end, mask = end - LOCATOR.size, -1
             # Data in front shift what was recorded; a record of the usual length stands just before.
