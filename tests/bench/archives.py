@@ -34,10 +34,10 @@ class Archive:
 
 def like_features(path: Path, size: int, json_files: int = JSON_FILES) -> Archive:
     """Make four huge float members beside many small JSON files, within a percent of `size` bytes."""
-    tile = floats(random.Random(0), _TILE_FLOATS)
-    share = size * len(tile) // len(zlib.compress(tile, _LEVEL)) // len(FEATURES)
     with _open(path) as archive:
-        for name in FEATURES:
+        for name in FEATURES:  # each its own: DVC's cache keeps the same file but once
+            tile = floats(random.Random(name), _TILE_FLOATS)
+            share = size * len(tile) // len(zlib.compress(tile, _LEVEL)) // len(FEATURES)
             with archive.open(name, "w") as member:
                 for start in range(0, share, len(tile)):
                     member.write(tile[: share - start])
