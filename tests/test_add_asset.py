@@ -385,3 +385,98 @@ def test_asset_names_complete_in_the_shell(clone: Clone) -> None:
     options = clone.tool("add-asset", env={**asked, "COMP_WORDS": "tools/add-asset\n--dr"})
 
     assert (names.stdout.split(), options.stdout.split()) == (["base-vg-labels"], ["--dry-run"])
+
+
+def test_the_next_command_is_one_that_works_in_the_current_folder(clone: Clone) -> None:
+    """`dvc repro` looks for dvc.yaml where it is typed."""
+    result = clone.run(clone.path / "tools/add-asset", "vqa", cwd=clone.path / "tests")
+
+    command = result.stdout.splitlines()[-1].removeprefix("next: ")
+    assert command == "cd .. && dvc repro"
+    assert clone.run("bash", "-c", command, cwd=clone.path / "tests").code == 0
+    assert clone.tree("data/vqa") == samples.tree("vqa")
+
+
+def test_a_refreshed_asset_can_be_fetched_and_removed(clone: Clone, upstream: Azurite) -> None:
+    """The old archive leaves the workspace when the new one is recorded; the cache has it."""
+    clone.tool("add-asset", "vqa", "GQA")
+    clone.ok("dvc", "repro")
+    for name in ("vqa", "GQA"):
+        upstream.put(samples.blob_path(name), samples.archive(name, edition=2))
+    clone.tool("add-asset", "vqa", "GQA")
+
+    fetched = clone.tool("fetch-asset", "vqa")
+    clone.ok("dvc", "repro", "unzip@vqa")
+    removed = clone.tool("remove-asset", "GQA")
+
+    assert (fetched.code, removed.code) == (0, 0), fetched.said + removed.said
+    assert clone.tree("data/vqa") == samples.tree("vqa", edition=2)
+
+
+def test_a_folder_that_no_repro_made_is_not_put_at_risk(clone: Clone) -> None:
+    """DVC deletes an output's folder before it runs the stage."""
+    (clone.path / "data/vqa").mkdir(parents=True)
+    (clone.path / "data/vqa/notes.txt").write_text("precious")
+    before = clone.files()
+
+    result = clone.tool("add-asset", "vqa")
+
+    assert (result.code, result.stdout, clone.files()) == (1, "", before)
+    assert result.stderr.splitlines() == [
+        "error: data/vqa is already there, and no dvc repro made it: the next would delete it",
+        "hint: move it away, then run tools/add-asset vqa again",
+    ]
+
+
+def test_a_team_remote_that_cannot_be_asked_changes_no_stage(clone: Clone) -> None:
+    """Unreachable is not empty: the pinned md5 stays."""
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    forget(clone)
+    clone.ok("dvc", "remote", "modify", "--local", "team", "url", "azure://team")
+    nowhere = "BlobEndpoint=http://127.0.0.1:9/a;SharedAccessSignature=sig=x"
+    clone.ok("dvc", "remote", "modify", "--local", "team", "connection_string", nowhere)
+    before = clone.files()
+
+    result = clone.tool("add-asset", "vqa")
+
+    assert result.code == 0
+    assert result.stdout.startswith(
+        "vqa: unchanged upstream; its archive is not here, and the team remote cannot"
+    )
+    assert result.stderr.startswith("the team remote cannot be asked for archives/vqa.zip: ")
+    assert clone.files() == before
+
+
+def test_variables_of_azure_do_not_redirect_the_source(clone: Clone) -> None:
+    """A key or an emulator of the user's own, meant for something else."""
+    env = {
+        "AZURE_STORAGE_ACCOUNT_KEY": "bm90IG91cnM=",
+        "AZURE_STORAGE_USE_EMULATOR": "true",
+        "AZURE_STORAGE_CONNECTION_STRING": "BlobEndpoint=http://127.0.0.1:9/a",
+    }
+
+    added = clone.tool("add-asset", "vqa", env=env)
+    fetched = clone.tool("fetch-asset", "vqa", env=env)
+
+    assert (added.code, fetched.code) == (0, 0), added.said + fetched.said
+
+
+def test_a_blob_withdrawn_upstream_is_told_from_a_typing_mistake(clone: Clone, upstream: Azurite) -> None:
+    """It was there when it was recorded, and what was downloaded is still to be had."""
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    upstream.delete("datasets/vqa.zip")
+
+    result, listed = clone.tool("add-asset", "vqa"), clone.tool("list-assets", "--check")
+
+    assert (result.code, listed.code) == (1, 1)
+    assert result.stderr.startswith("error: 'vqa' was withdrawn upstream: the blob does not exist (")
+    assert listed.stderr == "withdrawn upstream: vqa; cache and team remote keep what was downloaded\n"
+
+
+def test_closed_standard_streams_are_no_defect(clone: Clone) -> None:
+    """As `>&-` leaves them."""
+    done = clone.run("bash", "-c", "tools/add-asset vqa >&- && tools/add-asset vqa --sas-stdin <&-")
+
+    assert (done.code, done.stderr.splitlines()[0]) == (1, "error: this is not a SAS: nothing was given")

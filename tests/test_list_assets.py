@@ -50,7 +50,7 @@ def test_each_state_of_the_data_is_told(clone: Clone, upstream: Azurite) -> None
     assert rows(clone)["vqa"][3] == "unzipped"
     upstream.put("datasets/vqa.zip", samples.archive("vqa", edition=2))
     clone.tool("add-asset", "vqa")
-    assert rows(clone)["vqa"][3] == "unzipped, from another archive"
+    assert rows(clone)["vqa"][3] == "unzipped, older version"
     clone.ok("dvc", "repro")
     clone.ok("rm", "-rf", ".dvc/cache", "data/vqa", "archives/vqa.zip")
     assert rows(clone)["vqa"][3] == "not here, dvc pull"
@@ -79,6 +79,18 @@ def test_check_tells_a_blob_that_is_gone(clone: Clone, upstream: Azurite) -> Non
 
     assert rows(clone, "--check")["vqa"][-1] == "missing"
     assert clone.tool("list-assets", "--check").code == 1
+
+
+def test_a_lock_file_in_the_middle_of_a_merge_is_said(clone: Clone) -> None:
+    """Not a defect of the tool, and how to settle it."""
+    (clone.path / "dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n=======\n>>>>>>> other\n")
+
+    result = clone.tool("list-assets")
+
+    assert (result.code, result.stdout) == (1, "")
+    assert result.stderr.startswith(
+        "error: dvc.lock is not as DVC writes it; is it in the middle of a merge?\nhint: "
+    )
 
 
 def test_json_holds_the_same_facts(clone: Clone) -> None:

@@ -30,7 +30,7 @@ def test_stage_parameters_and_ignore_entries_go_and_the_cache_stays(clone: Clone
     assert (result.code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
         "vqa: out of use, with archives/vqa.zip and data/vqa",
-        "next: git commit; to free the space: dvc gc --workspace (with --cloud on the team remote too)",
+        "next: git commit; 'dvc gc --workspace' frees the space, see Freeing space in the README",
     ]
     assert clone.files() == before
     assert cached(clone) == kept

@@ -12,17 +12,16 @@ add
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
-from pathlib import PurePosixPath
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from datarepo import blob as blobs
-from datarepo import catalogue, contents, disk, link, sas, source, stage
+from datarepo import catalogue, contents, disk, link, lockfile, sas, source, stage
 from datarepo import task as tasks
 from datarepo.blob import Place
-from datarepo.errors import StageError, UsageError
+from datarepo.errors import BlobNotFoundError, StageError, UsageError
 from datarepo.outcome import Action, Outcome, Report, decide, needed
-from datarepo.repository import Repository, find_root, writing
+from datarepo.repository import Repository, at_root, find_root, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -60,13 +59,10 @@ def add(
     else:
         task = tasks.of_link(root, known, _only(names), _with_sas(link.parse(url), given), folder)
     places = {asset.name: Place(task.sources[asset.source], asset.path) for asset in task.assets}
-    files = [catalogue.FILE, ".dvc/config", ".dvc/config.local", ".dvc/.gitignore"]
-    for asset in task.assets:
-        files += [asset.stage, str(PurePosixPath(asset.stage).parent / ".gitignore")]
-    with writing(root, files):
+    with writing(root):
         recorded = {asset.name: stage.read(root, asset) for asset in task.assets}
         _check_nothing_in_the_way(root, task.assets, recorded)
-        found = blobs.ask(places)
+        found = _ask(places, recorded)
         repository = cache(lambda: Repository(root))  # most refreshes need nothing of DVC
         outcomes = [
             _judge(asset, recorded[asset.name], found[asset.name], repository) for asset in task.assets
@@ -80,7 +76,7 @@ def add(
         outcomes = [replace(each, contents=surveyed.get(each.asset.name)) for each in outcomes]
         if not force and not dry_run:
             disk.check(root, *needed(outcomes))
-        report = Report(tuple(outcomes), disk.free(root), dry_run)
+        report = Report(tuple(outcomes), disk.free(root), dry_run, partial(at_root, root))
         if not dry_run:
             _act(root, task, report, repository)
     return report
@@ -97,16 +93,41 @@ def _with_sas(linked: Link, given: Sas | None) -> Link:
     return replace(linked, sas=given) if given else linked
 
 
+def _ask(places: Mapping[str, Place], recorded: Mapping[str, ImportStage | None]) -> dict[str, Blob]:
+    """Ask for the blobs; for one that was withdrawn after it was recorded, say what is left of it."""
+    answers = blobs.try_ask(places)
+    for name, answer in answers.items():
+        before = recorded[name]
+        if isinstance(answer, BlobNotFoundError) and before and before.md5:
+            raise BlobNotFoundError(
+                f"'{name}' was withdrawn upstream: {answer.message}",
+                "cache and team remote keep what was downloaded, dvc pull gets it; tools/remove-asset"
+                f" {name} takes it out of use",
+            )
+    return blobs.all_found(answers)
+
+
 def _check_nothing_in_the_way(
     root: Path, assets: Iterable[Asset], recorded: Mapping[str, ImportStage | None]
 ) -> None:
-    """Refuse to import over a file that no stage knows: DVC would delete it."""
+    """Refuse to import over what no stage knows: DVC would delete it."""
+    made = lockfile.unzipped(root)
     for asset in assets:
+        is_ours = recorded[asset.name] is not None or asset.dir in made
+        if asset.suffix and not is_ours and _holds_something(root / asset.dir):
+            raise StageError(
+                f"{asset.dir} is already there, and no dvc repro made it: the next would delete it",
+                f"move it away, then run tools/add-asset {asset.name} again",
+            )
         if recorded[asset.name] is None and (root / asset.file).exists():
             raise StageError(
                 f"{asset.file} is already there, and no import stage knows where it comes from",
                 f"move it away, then run tools/add-asset {asset.name} again",
             )
+
+
+def _holds_something(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
 
 def _judge(

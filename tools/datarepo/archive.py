@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
     from datarepo.members import Member
 
@@ -57,7 +57,7 @@ def suffix(name: str) -> str:
     return next((each for each in SUFFIXES if name.lower().endswith(each)), "")
 
 
-def stem(path: Path) -> str:
+def stem(path: PurePath) -> str:
     """The name of an archive without its suffix."""
     return path.name[: len(path.name) - len(suffix(path.name))]
 

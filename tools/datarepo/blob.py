@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import base64
 import binascii
-import queue
+import contextlib
+import os
+import re
 import socket
 import ssl
 import threading
-import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import IO, TYPE_CHECKING, cast
 
 from datarepo.errors import BlobError, BlobNotFoundError
 from datarepo.sas import sign_url
+from datarepo.waiting import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from obstore.store import AzureStore, ClientConfig, RetryConfig
 
@@ -62,8 +65,13 @@ def ask(places: Mapping[str, Place], deadline: float = DEADLINE) -> dict[str, Bl
     Raises BlobError for the first one (in the order given) that is refused or cannot be reached
     within the deadline, in seconds.
     """
+    return all_found(try_ask(places, deadline))
+
+
+def all_found(answers: Mapping[str, Blob | BlobError]) -> dict[str, Blob]:
+    """The blobs among the answers; BlobError, the first one, when there is any."""
     blobs = {}
-    for name, answer in try_ask(places, deadline).items():
+    for name, answer in answers.items():
         if isinstance(answer, BlobError):
             raise answer
         blobs[name] = answer
@@ -74,22 +82,7 @@ def try_ask(places: Mapping[str, Place], deadline: float = DEADLINE) -> dict[str
     """Ask as `ask` does, with the failures among the answers."""
     for place in places.values():
         place.source.check()
-    answers: queue.SimpleQueue[tuple[str, Blob | BlobError]] = queue.SimpleQueue()
-
-    def answer(name: str, place: Place) -> None:
-        answers.put((name, _head(place, deadline)))
-
-    for name, place in places.items():
-        # Daemons, since a name server that does not answer cannot be interrupted.
-        threading.Thread(target=answer, args=(name, place), daemon=True).start()
-    found: dict[str, Blob | BlobError] = {}
-    end = time.monotonic() + deadline
-    while len(found) < len(places):
-        try:
-            name, result = answers.get(timeout=max(0.0, end - time.monotonic()))
-        except queue.Empty:
-            break
-        found[name] = result
+    found = side_by_side(deadline, {name: partial(_head, each, deadline) for name, each in places.items()})
     return {name: found.get(name) or _silent(place, deadline) for name, place in places.items()}
 
 
@@ -207,20 +200,48 @@ def store(source: Source, client: ClientConfig | None = None, retry: RetryConfig
     # obstore wants an account name, though the endpoint says it all.
     account = source.endpoint.partition("://")[2].partition(".")[0].partition(":")[0]
     options: ClientConfig = {"allow_http": True, "connect_timeout": f"{DEADLINE:.0f}s", **(client or {})}
-    if source.sas:
+    with _without_azure_variables():
+        if source.sas:
+            return AzureStore(
+                source.container,
+                account_name=account,
+                endpoint=source.endpoint,
+                client_options=options,
+                retry_config=retry,
+                sas_token=source.sas.text,
+            )
         return AzureStore(
             source.container,
             account_name=account,
             endpoint=source.endpoint,
             client_options=options,
             retry_config=retry,
-            sas_token=source.sas.text,
+            skip_signature=True,
         )
-    return AzureStore(
-        source.container,
-        account_name=account,
-        endpoint=source.endpoint,
-        client_options=options,
-        retry_config=retry,
-        skip_signature=True,
-    )
+
+
+_environment = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_azure_variables() -> Iterator[None]:
+    """Hide AZURE_*: obstore would prefer a key found there to the source's SAS, or go elsewhere."""
+    with _environment:
+        hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AZURE_")}
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
+
+
+_STATUS = re.compile(r"status code: (\d{3})\b")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+
+
+def status_and_code(text: str) -> tuple[int, str]:
+    """The HTTP status and the service's error code in what obstore says; 0 and "" where it got none.
+
+    Its exceptions have no fields; their text names the status and repeats the service's answer.
+    """
+    status, code = _STATUS.search(text), _CODE.search(text)
+    return int(status[1]) if status else 0, code[1] if code else ""

@@ -36,6 +36,7 @@ ARCHIVES = "archives"
 
 NAME_RULE = "made of letters, digits, '.', '_' and '-', and begins with a letter or digit"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FOLDER = re.compile(r"[\w+@=-][\w.+@=-]*(?:/[\w+@=-][\w.+@=-]*)*")
 _BLOB = re.compile(r"remote://([^/\s]+)/(\S(?:.*\S)?)")
 _ROOT = re.compile(r"\$\{roots\.([^}]*)\}")
 
@@ -110,12 +111,22 @@ def is_name(name: str) -> bool:
 def is_folder(folder: str) -> bool:
     """Whether an asset may land in this folder: a plain path below the repository's root.
 
-    >>> [is_folder(each) for each in ("data/vqa", "../vqa", "/vqa", ".git/vqa", "data/")]
-    [True, False, False, False, False]
+    It also stands in a command of `dvc.yaml`, where a space or a `;` would mean something.
+
+    >>> [is_folder(each) for each in ("data/vqa", "../vqa", "/vqa", ".git/vqa", "data/", "a b", "a;b")]
+    [True, False, False, False, False, False, False]
     """
-    parts = PurePosixPath(folder).parts
-    forbidden = not parts or parts[0] in ("/", "~", ".git", ".dvc", ARCHIVES) or ".." in parts
-    return not forbidden and "/".join(parts) == folder
+    return bool(_FOLDER.fullmatch(folder)) and folder.partition("/")[0] != ARCHIVES
+
+
+def overlapping(asset: Asset, others: Iterable[Asset]) -> Asset | None:
+    """The first other asset whose folder is this one's, or inside it, or around it; case does not count."""
+    mine = f"{asset.dir}/".casefold()
+    for other in others:
+        theirs = f"{other.dir}/".casefold()
+        if other.name != asset.name and (mine.startswith(theirs) or theirs.startswith(mine)):
+            return other
+    return None
 
 
 def default_folder(kind: str, name: str) -> str:
@@ -167,6 +178,11 @@ def parse(text: str) -> Catalogue:
     roots = {kind: top.mapping("roots").text(kind) for kind in ("dataset", *top.mapping("roots").names())}
     listed = top.mapping("catalogue")
     assets = {name: _asset(name, listed.mapping(name), roots) for name in listed.names()}
+    for name, asset in assets.items():
+        if other := overlapping(asset, assets.values()):
+            raise listed.mapping(name).wrong(
+                f"{asset.dir} is not apart from {other.dir} of '{other.name}'", "dir"
+            )
     used = top.mapping("assets", may_be_empty=True)
     for name in used.names():
         _check_used(name, used.mapping(name), assets)
@@ -275,10 +291,12 @@ def enter(root: Path, asset: Asset, folder: str) -> None:
 
 def _insert(root: Path, text: str, key: str, name: str, entry: Mapping[str, str]) -> None:
     try:
-        replace_text(root / FILE, yamltext.insert(text, key, name, entry))
+        text = yamltext.insert(text, key, name, entry)
     except ValueError as error:
         fields = ", ".join(f"{field}: {content}" for field, content in entry.items())
         raise CatalogueError(f"{FILE}: {error}", f"write it by hand: {key}.{name} with {fields}") from None
+    parse(text)  # whatever is written can be read again
+    replace_text(root / FILE, text)
 
 
 def _entry_in_use(asset: Asset) -> dict[str, str]:

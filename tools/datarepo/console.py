@@ -159,6 +159,9 @@ class Progress:
 
 def run(app: typer.Typer, name: str) -> NoReturn:
     """Run a command to its exit: every failure ends in `error: …` and `hint: …`, with its code."""
+    for standard, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, standard) is None:  # closed by the shell: `tools/list-assets >&-`
+            setattr(sys, standard, Path(os.devnull).open(mode))  # noqa: SIM115  # open until exit
     sys.stdout = cast("IO[str]", RedactingStream(sys.stdout))
     sys.stderr = cast("IO[str]", RedactingStream(sys.stderr))
     quiet = logging.StreamHandler(sys.stderr)  # libraries report here; what they raise is told below

@@ -68,4 +68,8 @@ def _survey(place: Place, blob: Blob) -> Contents:
     except (BaseError, OSError) as error:
         if isinstance(error, RepositoryError):
             raise
-        raise BlobError(f"{place} cannot be read: {error}", "run the same command again") from None
+        status, code = blobs.status_and_code(str(error))
+        if status:
+            raise blobs.refusal(place, status, code) from None
+        words = str(error).partition("\n")[0]
+        raise BlobError(f"{place} cannot be read: {words}", "run the same command again") from None

@@ -14,7 +14,6 @@ import asyncio
 import errno
 import hashlib
 import os
-import re
 import threading
 import time
 from dataclasses import dataclass
@@ -40,8 +39,6 @@ RANGE = 8 * 1024 * 1024  # bytes; as many of them as jobs are what a kill loses 
 _MD5_CHUNK = 1024 * 1024
 _LONG_TO_READ = 4_000_000_000  # bytes whose md5 takes some seconds, so that a line says what is awaited
 
-_STATUS = re.compile(r"status code: (\d{3})\b")
-_CODE = re.compile(r"<Code>(\w+)</Code>")
 _RETRIED = {408, 416, 429, 500, 502, 503, 504}
 
 
@@ -227,8 +224,7 @@ def _judge(text: str, place: Place) -> _FaultError | RepositoryError:
     service's answer, and holds the URL without signature.
     """
     text = text.partition("\n\nDebug source:")[0]
-    status = int(found[1]) if (found := _STATUS.search(text)) else 0
-    code = found[1] if (found := _CODE.search(text)) else ""
+    status, code = blobs.status_and_code(text)
     if status == 412:
         return BlobChangedError(f"{place} has changed while it was downloaded")
     if status == 0 or status in _RETRIED:

@@ -6,8 +6,8 @@
              └─ tell_dvc               hashes of what was written            (hashes)
 
 "DIR becomes the contents" holds whether or not the archive wraps them in a folder of its own:
-one top-level folder named like the archive (`vqa.zip`: `vqa/`) or like DIR is left out, if it
-holds all there is. Time stamps are those of the extraction.
+one top-level folder named like the archive (`vqa.zip`: `vqa/`), like the blob it was imported from, or
+like DIR is left out, if it holds all there is. Time stamps are those of the extraction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from datarepo import archive as archives
-from datarepo import console, hashes
+from datarepo import console, hashes, stage
 from datarepo.errors import DiskError, UsageError
 from datarepo.members import MAX_RATIO, Kind, check_size, permissions, place, refuse, shown
 from datarepo.staging import staged, work_folder
@@ -53,7 +53,7 @@ def extract(
     or UsageError, with everything as it was before.
     """
     begun = time.monotonic()
-    wrappers = {archives.stem(archive), folder.name}
+    wrappers = {archives.stem(archive), stage.published_stem(archive) or folder.name, folder.name}
     folder = folder.resolve()  # a symbolic link stays one, its target is replaced
     _check_folder(folder, archive)
     with archives.opened(archive, max_ratio) as opened:

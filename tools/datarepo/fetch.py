@@ -13,11 +13,11 @@ fetch
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from datarepo import blob as blobs
@@ -29,7 +29,7 @@ from datarepo.errors import ArchiveError, BlobChangedError, DiskError, StageErro
 from datarepo.fetched import Action, Outcome, Report, sentence
 from datarepo.pace import JOBS, Limiter
 from datarepo.partial import Partial
-from datarepo.repository import Kept, Repository, find_root, writing
+from datarepo.repository import Kept, Repository, at_root, find_root, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -64,13 +64,15 @@ def fetch(
         raise UsageError(
             f"--from brings one archive, and {len(assets)} assets are named", "name the one it is of"
         )
+    if path and not path.is_file():
+        raise UsageError(f"there is no file {path}", "--from takes the path of an archive")
     with ThreadPoolExecutor(1) as pool:
         # DVC takes about a second to start, which the network can use.
         run = _Run(root, pool.submit(_start, root, assets[0]), jobs, Limiter(rate))
         coming = [asset for asset in assets if run.look(asset, path) is None]
         if path:
             done = run.take(coming[0], path, force=force) if coming else run.settle(assets[0])
-            return Report((done,))
+            return Report((done,), functools.partial(at_root, root))
         found = _ask(run, coming)
         if coming and not force:
             _check_room(root, found)
@@ -85,7 +87,7 @@ def fetch(
                     outcomes.append(run.bring(asset, *found[asset.name], advances[asset.name]))
                 else:
                     outcomes.append(run.settle(asset))
-        return Report(tuple(outcomes))
+        return Report(tuple(outcomes), functools.partial(at_root, root))
 
 
 @contextlib.contextmanager
@@ -234,8 +236,6 @@ class _Run:
     def take(self, asset: Asset, path: Path, *, force: bool) -> Outcome:
         """Take an archive from a path, verify and complete it; no network is needed."""
         recorded, partial = self.recorded(asset), Partial(self.root, asset.name)
-        if not path.is_file():
-            raise UsageError(f"there is no file {path}", "--from takes the path of an archive")
         if path.stat().st_size != recorded.size:
             raise _not_the_archive(asset, path, f"{path.stat().st_size} bytes, expected {recorded.size}")
         if not force:
@@ -261,8 +261,7 @@ class _Run:
         return {whose: md5 for whose, md5 in expected.items() if md5}
 
     def _complete(self, asset: Asset, file: Path, md5: str) -> None:
-        ignored = PurePosixPath(asset.stage).parent / ".gitignore"
-        with writing(self.root, [asset.stage, str(ignored)]):
+        with writing(self.root):
             self._starting.result().complete(asset, file, md5)
 
     def _told_if_full(self, error: OSError, asset: Asset, partial: Partial) -> OSError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from datarepo.console import duration, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from datarepo.catalogue import Asset
 
@@ -49,13 +49,18 @@ class Report:
     """The result of a run: an outcome for each asset."""
 
     outcomes: tuple[Outcome, ...]
-    next: str = "dvc repro"
+    typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
+
+    @property
+    def next(self) -> str:
+        """What to run next, empty when there is nothing to unzip."""
+        return self.typed("dvc repro") if any(each.asset.suffix for each in self.outcomes) else ""
 
     def lines(self) -> Iterable[str]:
         """The result for people: a line an asset, and what to run next."""
         for outcome in self.outcomes:
             yield f"{outcome.asset.name}: {sentence(outcome)}"
-        yield f"next: {self.next}"
+        yield f"next: {self.next or 'nothing, it is here as it is'}"
 
     def document(self) -> dict[str, Any]:
         """The result for programs; sizes in bytes, times in seconds."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
-
-import yaml
+from typing import TYPE_CHECKING, Any, cast
 
 from datarepo import blob as blobs
-from datarepo import catalogue, source, stage
+from datarepo import catalogue, lockfile, source, stage
 from datarepo.blob import Blob, Place
 from datarepo.console import size
 from datarepo.errors import BlobError, BlobNotFoundError
@@ -32,7 +30,7 @@ class Where(Enum):
     TEAM = "not here, dvc pull"
     CACHED = "archive cached"
     PLAIN = "here, as it is"
-    OUTDATED = "unzipped, from another archive"
+    OUTDATED = "unzipped, older version"
     UNZIPPED = "unzipped"
 
 
@@ -52,7 +50,12 @@ class Row:
         """Whether an asset in use is not upstream any more as it was recorded."""
         if not self.used or not self.recorded or self.upstream is None:
             return False
-        return isinstance(self.upstream, BlobNotFoundError) or not self.recorded.describes(self.upstream)
+        return self.withdrawn or not self.recorded.describes(cast("Blob", self.upstream))
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether there is no such blob upstream."""
+        return isinstance(self.upstream, BlobNotFoundError)
 
     @property
     def size(self) -> int | None:
@@ -68,7 +71,7 @@ def rows(*, check: bool = False) -> list[Row]:
     known = catalogue.load(root)
     sources = {name: source.load(root, name) for name in {each.source for each in known.assets.values()}}
     recorded = {name: stage.read(root, asset) for name, asset in known.assets.items()}
-    unzipped = _unzipped(root)
+    unzipped = lockfile.unzipped(root)
     repository = Repository(root) if any(each and each.md5 for each in recorded.values()) else None
     upstream = _ask(known.assets, sources) if check else {}
     return [
@@ -92,20 +95,6 @@ def _ask(assets: Mapping[str, Asset], sources: Mapping[str, Source]) -> dict[str
             raise answer
         answers[name] = answer
     return answers
-
-
-def _unzipped(root: Path) -> dict[str, str]:
-    """The folders that `dvc repro` made, each with the md5 of the archive it came from."""
-    try:
-        stages = (yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8")) or {}).get("stages", {})
-    except FileNotFoundError:
-        return {}
-    return {
-        out["path"]: each["deps"][0]["md5"]
-        for name, each in stages.items()
-        if name.startswith("unzip@")
-        for out in each["outs"]
-    }
 
 
 def _where(
@@ -154,6 +143,15 @@ def advice(found: Iterable[Row]) -> Iterable[str]:
     lacking = {row.asset.source: row.asset.name for row in found if row.lacks_sas}
     for name, asset in lacking.items():
         yield f"source '{name}' has no SAS here; if it needs one: tools/add-asset {asset} --sas-stdin"
+
+
+def findings(found: Iterable[Row]) -> Iterable[str]:
+    """What has become of assets in use upstream, a line each; nothing where nothing changed."""
+    changed = [row for row in found if row.changed]
+    if same := [row.asset.name for row in changed if not row.withdrawn]:
+        yield f"changed upstream: {', '.join(same)}; tools/add-asset {' '.join(same)} records it"
+    if gone := [row.asset.name for row in changed if row.withdrawn]:
+        yield f"withdrawn upstream: {', '.join(gone)}; cache and team remote keep what was downloaded"
 
 
 def _upstream(row: Row) -> str:

@@ -11,7 +11,7 @@ from datarepo.console import size
 from datarepo.repository import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from datarepo.blob import Blob
     from datarepo.catalogue import Asset
@@ -47,8 +47,8 @@ class Outcome:
     @property
     def next(self) -> str:
         """The command that brings the data from here, empty when nothing is left to bring."""
-        if self.downloads:
-            return "dvc repro"
+        if self.downloads:  # a file that is no archive is no part of dvc.yaml
+            return "dvc repro" if self.asset.suffix else "dvc repro --all-pipelines"
         return "dvc pull" if self.kept in (Kept.TEAM, Kept.UNKNOWN) else ""
 
 
@@ -59,12 +59,15 @@ class Report:
     outcomes: tuple[Outcome, ...]
     free: int
     dry_run: bool
+    typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     @property
     def next(self) -> str:
         """What to run next, empty when there is nothing to do."""
         commands = {outcome.next for outcome in self.outcomes} - {""}
-        return " && ".join(sorted(commands))  # pull comes before repro
+        if "dvc repro --all-pipelines" in commands:  # which does all that dvc repro does
+            commands -= {"dvc repro"}
+        return self.typed(" && ".join(sorted(commands)))  # pull comes before repro
 
     def lines(self) -> Iterable[str]:
         """The result for people: a line an asset, and what to run next."""

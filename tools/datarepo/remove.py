@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from datarepo import catalogue, stage
@@ -32,15 +31,12 @@ def remove(names: Iterable[str], *, force: bool = False) -> list[Removal]:
     """
     root = find_root()
     known = catalogue.load(root)
-    assets = known.find(names)
-    for asset in assets:
-        if asset.name not in known.used and stage.read(root, asset) is None:
-            raise UsageError(f"'{asset.name}' is not in use", "tools/list-assets shows which assets are")
-    files = [catalogue.FILE, "dvc.lock"]
-    for asset in assets:
-        folders = (PurePosixPath(path).parent for path in (asset.file, asset.dir))
-        files += [asset.stage, *(f"{folder}/.gitignore" for folder in folders)]
-    with writing(root, files):
+    named = known.find(names)
+    assets = [each for each in named if each.name in known.used or stage.read(root, each) is not None]
+    if not assets:  # some may be: a run that was killed took out the others
+        unused = ", ".join(f"'{each.name}'" for each in named)
+        raise UsageError(f"{unused} is not in use", "tools/list-assets shows which assets are")
+    with writing(root):
         removed = Repository(root).remove(assets, force=force)
         for asset in assets:
             catalogue.disuse(root, asset)

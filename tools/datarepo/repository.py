@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datarepo import stage
+from datarepo.blob import DEADLINE
 from datarepo.console import note
 from datarepo.errors import RepositoryError, StageError
-from datarepo.files import replace_bytes, replace_text
+from datarepo.files import remember, replace_text, undone_on_failure
+from datarepo.waiting import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,11 +57,10 @@ def find_root(start: Path | None = None) -> Path:
 
 
 @contextlib.contextmanager
-def writing(root: Path, files: Iterable[str]) -> Iterator[None]:
-    """Hold the repository for one writer, and put the named files back when the work fails.
+def writing(root: Path) -> Iterator[None]:
+    """Hold the repository for one writer, and put back what it wrote when the work fails.
 
-    Another writer waits, and says so; a killed one leaves no lock behind. `files` are paths from
-    the root, of which some may not exist yet.
+    Another writer waits, and says so; a killed one leaves no lock behind.
     """
     from filelock import FileLock, Timeout
 
@@ -69,25 +72,16 @@ def writing(root: Path, files: Iterable[str]) -> Iterator[None]:
         note("waiting for another command of tools/ that writes to this repository")
         lock.acquire()
     try:
-        before = {root / name: _content(root / name) for name in files}
-        try:
+        with undone_on_failure():
             yield
-        except BaseException:
-            for path, content in before.items():
-                if content is None:
-                    path.unlink(missing_ok=True)
-                elif _content(path) != content:
-                    replace_bytes(path, content)
-            raise
     finally:
         lock.release()
 
 
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
+def at_root(root: Path, command: str) -> str:
+    """The command as it is to be typed in the current folder: `dvc repro` looks for dvc.yaml there."""
+    here = Path.cwd()
+    return command if not command or here == root else f"cd {os.path.relpath(root, here)} && {command}"
 
 
 class Repository:
@@ -107,13 +101,17 @@ class Repository:
         """Write the asset's import stage without downloading: `dvc import-url --no-download`."""
         (self._root / asset.file).parent.mkdir(parents=True, exist_ok=True)
         with self._working_on(asset.stage):
+            remember((self._root / asset.file).with_name(".gitignore"))  # DVC adds to it
             made = self._dvc.imp_url(asset.blob, out=str(self._root / asset.file), no_download=True)
             self._record(made, blob)
 
     def make_partial(self, asset: Asset, blob: Blob) -> None:
         """Record the blob as it is now and forget the archive's md5, so that `dvc repro` downloads it."""
         with self._working_on(asset.stage):
-            self._record(self._dvc.stage.load_one(str(self._root / asset.stage)), blob)
+            out = self.output(asset)
+            if out.hash_info and out.exists and not out.changed_checksum() and not out.changed_cache():
+                out.remove()  # the old archive: a link, of which the cache has the bytes
+            self._record(out.stage, blob)
 
     def _record(self, found: Any, blob: Blob) -> None:  # noqa: ANN401  # DVC publishes no types
         from dvc_data.hashfile.hash_info import HashInfo
@@ -138,7 +136,8 @@ class Repository:
         stages = {each.addressing: each for each in self._dvc.index.stages}
         of = {asset.name: (stages.get(asset.stage), stages.get(f"unzip@{asset.name}")) for asset in assets}
         removed: dict[str, list[str]] = {}
-        with self._working_on("dvc remove"):
+        paths = [str(each.outs[0]) for found in of.values() for each in found if each]
+        with self._working_on("dvc remove"), self._alone_with(paths):
             for name, found in of.items():
                 outs = [each.outs[0] for each in found if each and each.outs[0].exists]
                 lost = [out for out in outs if out.changed_checksum() or out.changed_cache()]
@@ -150,6 +149,7 @@ class Repository:
                 removed[name] = [str(out) for out in outs]
             for imported, unzip in of.values():
                 for each in filter(None, (imported, unzip)):
+                    remember(Path(each.outs[0].fs_path).with_name(".gitignore"))
                     each.remove_outs(ignore_remove=True, force=True)
                 if unzip:
                     lock.remove_stage(unzip)
@@ -194,6 +194,7 @@ class Repository:
             pinned = bool(out.hash_info)
             self._dvc.cache.local.add(str(file), localfs, md5, hardlink=True)
             if not pinned:
+                remember((self._root / asset.file).with_name(".gitignore"))
                 out.ignore()
                 out.hash_info = HashInfo("md5", md5)
                 out.meta = Meta(size=file.stat().st_size)
@@ -218,13 +219,33 @@ class Repository:
     def _on_team_remote(self, asset: Asset, md5: str) -> Kept:
         from dvc.config import NoRemoteError
 
+        def ask() -> bool:
+            remote = self._dvc.cloud.get_remote_odb()
+            try:  # `exists` would take a remote that cannot be reached for an empty one
+                remote.fs.info(remote.oid_to_path(md5))
+            except FileNotFoundError:
+                return False
+            return True
+
         try:
-            return Kept.TEAM if self._dvc.cloud.get_remote_odb().exists(md5) else Kept.NOWHERE
+            return Kept.TEAM if within(DEADLINE, ask) else Kept.NOWHERE
         except NoRemoteError:
             return Kept.NOWHERE
         except Exception as error:  # noqa: BLE001  # each kind of remote fails in ways of its own
-            note(f"the team remote cannot be asked for {asset.file}: {type(error).__name__}: {error}")
+            words = str(error).partition("\n")[0] or type(error).__name__
+            note(f"the team remote cannot be asked for {asset.file}: {words}")
             return Kept.UNKNOWN
+
+    @contextlib.contextmanager
+    def _alone_with(self, paths: list[str]) -> Iterator[None]:
+        """Hold outputs that `dvc repro` may be at work on: it lets go of its lock while a stage runs."""
+        from dvc.rwlock import rwlock
+
+        full = [str(self._root / path) for path in paths]
+        by_link = self._dvc.config["core"].get("hardlink_lock", False)
+        command = " ".join(sys.argv)  # as DVC says it, which knows by that whose lock it is
+        with rwlock(self._dvc.tmp_dir, self._dvc.fs, command, [], full, by_link):
+            yield
 
     @contextlib.contextmanager
     def _working_on(self, what: str) -> Iterator[None]:

@@ -146,9 +146,12 @@ def store_privately(root: Path, source: Source) -> None:
 def publish(root: Path, source: Source) -> None:
     """Add a new source, without its SAS, at the end of the committed `.dvc/config`."""
     path = root / ".dvc" / "config"
-    text = path.read_text(encoding="utf-8")
-    text += "" if text.endswith("\n") else "\n"
-    public = replace(source, sas=None)
-    text += f"['remote \"{source.name}\"']\n"
-    text += f"    url = {_SCHEME}{source.container}\n    connection_string = {public.connection_string}\n"
-    replace_text(path, text)
+    text = path.read_bytes().decode("utf-8")
+    newline = "\r\n" if "\r\n" in text else "\n"
+    lines = [
+        f"['remote \"{source.name}\"']",
+        f"    url = {_SCHEME}{source.container}",
+        f"    connection_string = {replace(source, sas=None).connection_string}",
+    ]
+    text += "" if text.endswith("\n") else newline
+    replace_text(path, text + "".join(f"{line}{newline}" for line in lines))

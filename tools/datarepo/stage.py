@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from datarepo.archive import stem
 from datarepo.errors import StageError
 
 if TYPE_CHECKING:
@@ -82,6 +83,15 @@ def parse(document: Any, asset: Asset) -> ImportStage:  # noqa: ANN401  # whatev
     meta = document.get("meta")
     kept = {name: str(value) for name, value in meta.items()} if isinstance(meta, dict) else {}
     return ImportStage(etag, size, md5, kept.get("modified"), kept.get("content_md5"))
+
+
+def published_stem(archive: Path) -> str | None:
+    """The name without suffix under which an archive was published, by the import stage beside it."""
+    try:
+        document = yaml.safe_load(archive.with_name(f"{archive.name}.dvc").read_text(encoding="utf-8"))
+        return stem(PurePosixPath(document["deps"][0]["path"]))
+    except (OSError, ValueError, yaml.YAMLError, KeyError, IndexError, TypeError):
+        return None
 
 
 def meta(blob: Blob) -> dict[str, str]:

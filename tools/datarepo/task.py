@@ -73,6 +73,8 @@ def of_link(root: Path, known: Catalogue, name: str, link: Link, folder: str | N
             f"{folder!r} is no folder below the repository's root", f"--dir data/{name} would be one"
         )
     before = known.assets.get(name)
+    if not before:
+        _check_folder(_asset(known, name, "", folder), known)
     origin, is_new = _origin(root, known, name, link)
     asset = _asset(known, name, f"remote://{origin.name}/{link.path}", folder)
     if before and (before.blob != asset.blob or (folder and folder != before.dir)):
@@ -88,6 +90,14 @@ def of_link(root: Path, known: Catalogue, name: str, link: Link, folder: str | N
         new_source=origin if is_new else None,
         new_folder=None if before else folder or catalogue.default_folder("dataset", name),
     )
+
+
+def _check_folder(asset: Asset, known: Catalogue) -> None:
+    if other := catalogue.overlapping(asset, known.assets.values()):
+        raise UsageError(
+            f"{asset.dir} is not apart from {other.dir}, where '{other.name}' lands",
+            "choose another folder with --dir",
+        )
 
 
 def _asset(known: Catalogue, name: str, blob: str, folder: str | None) -> Asset:

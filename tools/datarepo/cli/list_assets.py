@@ -35,11 +35,10 @@ def list_assets(
             console.say(line)
         for line in listing.advice(found):
             console.say(line)
-    changed = [row.asset.name for row in found if row.changed]
-    if changed:
-        console.note(
-            f"changed upstream: {', '.join(changed)}; tools/add-asset {' '.join(changed)} records it"
-        )
+    notes = list(listing.findings(found))
+    for note in notes:
+        console.note(note)
+    if notes:
         raise typer.Exit(1)
 
 

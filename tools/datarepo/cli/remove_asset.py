@@ -35,9 +35,7 @@ def remove_asset(
     for removal in remove(names, force=force):
         gone = f", with {' and '.join(removal.paths)}" if removal.paths else ""
         console.say(f"{removal.asset.name}: out of use{gone}")
-    console.say(
-        "next: git commit; to free the space: dvc gc --workspace (with --cloud on the team remote too)"
-    )
+    console.say("next: git commit; 'dvc gc --workspace' frees the space, see Freeing space in the README")
 
 
 def main() -> None:
