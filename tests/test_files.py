@@ -19,12 +19,16 @@ def test_a_failure_puts_back_what_was_written_here_and_nothing_else(tmp_path: Pa
     mine.write_text("before")
     theirs.write_text("before")
 
-    with pytest.raises(RuntimeError), undone_on_failure():
-        replace_text(mine, "after")
-        replace_text(mine, "after that")
-        replace_text(new, "after")
-        theirs.write_text("theirs")
-        raise RuntimeError
+    def work() -> None:
+        with undone_on_failure():
+            replace_text(mine, "after")
+            replace_text(mine, "after that")
+            replace_text(new, "after")
+            theirs.write_text("theirs")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work()
 
     assert (mine.read_text(), new.exists(), theirs.read_text()) == ("before", False, "theirs")
 
