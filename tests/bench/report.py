@@ -148,7 +148,7 @@ def bytes_of(value: float) -> str:
     for unit, factor in (("GB", 1e9), ("MB", 1e6)):
         if value >= factor:
             return f"{value / factor:.{2 if unit == 'GB' else 0}f} {unit}"
-    return f"{value / 1e3:.0f} kB"
+    return f"{value / 1e3:.0f} kB" if value else "0"
 
 
 def _amount(amount: float, unit: str) -> str:
