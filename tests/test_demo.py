@@ -22,7 +22,7 @@ def test_two_demos_at_once_show_the_main_job_and_leave_nothing_behind() -> None:
     mark = f"demo-of-test-{os.getpid()}"
     runs = [
         subprocess.Popen(
-            ["make", "demo"],
+            ["make", "--no-print-directory", "demo"],
             cwd=ROOT,
             env={**os.environ, "AZURITE_MARK": mark},
             stdout=subprocess.PIPE,
