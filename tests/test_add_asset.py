@@ -337,6 +337,18 @@ def test_an_interrupted_run_can_be_run_again(clone: Clone, stop: signal.Signals)
     assert yaml.safe_load((clone.path / "params.yaml").read_text())["assets"].keys() == set(samples.NAMES)
 
 
+@pytest.mark.parametrize("left", ["", '{"/data/vqa": {"write": {"pi'])
+def test_what_a_killed_run_leaves_of_dvcs_own_locks_is_mended(clone: Clone, left: str) -> None:
+    """DVC writes the list of its readers and writers in place, and refuses half of one."""
+    (clone.path / ".dvc/tmp").mkdir(exist_ok=True)
+    (clone.path / ".dvc/tmp/rwlock").write_text(left)
+
+    result = clone.tool("add-asset", "vqa")
+
+    assert (result.code, result.stderr) == (0, "")
+    clone.ok("dvc", "repro")
+
+
 def test_a_failure_midway_changes_no_file(clone: Clone) -> None:
     """DVC refuses the second of two imports, and the first is undone."""
     (clone.path / "mine").mkdir()

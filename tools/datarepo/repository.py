@@ -8,6 +8,7 @@ Repository  DVC in this process: partial imports, and where a file is kept
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import sys
@@ -247,6 +248,18 @@ class Repository:
         with rwlock(self._dvc.tmp_dir, self._dvc.fs, command, [], full, by_link):
             yield
 
+    def _mend_rwlock(self) -> None:
+        """Remove DVC's list of who reads and writes what, when a killed run has left half of it.
+
+        DVC writes it in place, and refuses to work with what it cannot read. Held under DVC's lock.
+        """
+        path = Path(self._dvc.tmp_dir) / "rwlock"
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:
+                path.unlink()
+
     @contextlib.contextmanager
     def _working_on(self, what: str) -> Iterator[None]:
         """Hold DVC's own lock, and put its failures in words."""
@@ -255,6 +268,7 @@ class Repository:
 
         try:
             with lock_repo(self._dvc):
+                self._mend_rwlock()
                 yield
         except LockError:
             raise StageError(
