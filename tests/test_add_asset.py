@@ -330,7 +330,7 @@ def test_an_interrupted_run_can_be_run_again(clone: Clone, stop: signal.Signals)
         time.sleep(tenths / 10)  # any moment will do
         run.send_signal(stop)
         said = run.communicate(timeout=60)[1]
-        assert "Traceback" not in said
+        assert "datarepo/console.py" not in said  # no traceback of ours; a starting Python has its own
 
     result = clone.tool("add-asset", "--all")
     assert (result.code, result.stderr) == (0, "")
