@@ -200,24 +200,16 @@ def store(source: Source, client: ClientConfig | None = None, retry: RetryConfig
     # obstore wants an account name, though the endpoint says it all.
     account = source.endpoint.partition("://")[2].partition(".")[0].partition(":")[0]
     options: ClientConfig = {"allow_http": True, "connect_timeout": f"{DEADLINE:.0f}s", **(client or {})}
+    opened = partial(
+        AzureStore,
+        source.container,
+        account_name=account,
+        endpoint=source.endpoint,
+        client_options=options,
+        retry_config=retry,
+    )
     with _without_azure_variables():
-        if source.sas:
-            return AzureStore(
-                source.container,
-                account_name=account,
-                endpoint=source.endpoint,
-                client_options=options,
-                retry_config=retry,
-                sas_token=source.sas.text,
-            )
-        return AzureStore(
-            source.container,
-            account_name=account,
-            endpoint=source.endpoint,
-            client_options=options,
-            retry_config=retry,
-            skip_signature=True,
-        )
+        return opened(sas_token=source.sas.text) if source.sas else opened(skip_signature=True)
 
 
 _environment = threading.Lock()

@@ -103,6 +103,11 @@ class Catalogue:
         return found
 
 
+def in_use(root: Path, known: Catalogue, asset: Asset) -> bool:
+    """Whether an asset is in use: listed so, or, for a file that is no archive, imported."""
+    return asset.name in known.used or (not asset.suffix and (root / asset.stage).exists())
+
+
 def is_name(name: str) -> bool:
     """Whether an asset may have this name: it becomes a file's name, a stage's and a key."""
     return bool(_NAME.fullmatch(name))

@@ -108,12 +108,7 @@ def _start(root: Path, asset: Asset) -> Repository:
 
 
 def _wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) -> list[Asset]:
-    # A file that is no archive needs no unzip stage: it is in use once it has an import stage.
-    used = [
-        name
-        for name, asset in known.assets.items()
-        if name in known.used or (not asset.suffix and (root / asset.stage).exists())
-    ]
+    used = [name for name, asset in known.assets.items() if catalogue.in_use(root, known, asset)]
     assets = known.find(used if every else names)
     if not assets:
         raise UsageError(

@@ -78,7 +78,7 @@ def rows(*, check: bool = False) -> list[Row]:
         Row(
             asset,
             recorded[name],
-            name in known.used or (not asset.suffix and recorded[name] is not None),
+            catalogue.in_use(root, known, asset),
             _where(root, asset, recorded[name], unzipped.get(asset.dir), repository),
             lacks_sas=sources[asset.source].sas is None,
             upstream=upstream.get(name),

@@ -25,6 +25,7 @@ LINK_BYTES = 4095  # of a link's target: PATH_MAX of Linux without the final NUL
 LINK_STEPS = 40  # links followed in one lookup, as Linux does before ELOOP
 MAX_RATIO = 200.0  # deflate's limit is 1032; text reaches 20, logs and tables 100
 HARMLESS = 1_000_000  # bytes: an archive that unpacks to less is no bomb, whatever its ratio
+AGAIN = "get the archive again: this copy is damaged or incomplete"
 HINT = "nothing was extracted; get the archive again, or ask whoever made it"
 
 

@@ -20,7 +20,7 @@ from isal import igzip, igzip_lib
 from datarepo.archive import suffix
 from datarepo.errors import ArchiveError
 from datarepo.impostor import impostor
-from datarepo.members import HARMLESS, Kind, Member, refuse
+from datarepo.members import AGAIN, HARMLESS, Kind, Member, refuse
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 CHUNK = 1 << 18  # bytes read at once
-AGAIN = "get the archive again: this copy is damaged or incomplete"
 
 _OPEN: dict[str, Callable[[Path], object]] = {
     ".tar": lambda path: path.open("rb"),

@@ -28,7 +28,7 @@ from isal import igzip_lib, isal_zlib
 
 from datarepo.errors import ArchiveError
 from datarepo.impostor import impostor
-from datarepo.members import LINK_BYTES, Kind, Member, refuse, shown
+from datarepo.members import AGAIN, LINK_BYTES, Kind, Member, refuse, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +60,6 @@ BAD_DATA: tuple[type[Exception], ...] = (
     lzma.LZMAError,
     OSError,  # what bz2 raises
 )
-
-AGAIN = "get the archive again: this copy is damaged or incomplete"
 
 
 class Entry(NamedTuple):
