@@ -6,9 +6,9 @@ import string
 
 import pytest
 import yaml
-from datarepo import catalogue, yamltext
-from datarepo.catalogue import Asset
 from datarepo.errors import CatalogueError
+from datarepo.pipeline import catalogue, yamltext
+from datarepo.pipeline.catalogue import Asset
 from hypothesis import given
 from hypothesis import strategies as st
 

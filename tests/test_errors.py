@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from datarepo import blob, sas
-from datarepo.blob import Place
+from datarepo.azure import blob, sas
+from datarepo.azure.blob import Place
+from datarepo.azure.source import Source
 from datarepo.errors import BlobError
-from datarepo.source import Source
 
 from tests import samples
 from tests.azurite import ROOT

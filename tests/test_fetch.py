@@ -24,7 +24,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from datarepo.download import RANGE
+from datarepo.azure.download import RANGE
 from dvc.repo import Repo
 from dvc_objects.fs.local import localfs
 

@@ -6,8 +6,8 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from datarepo.files import replace_bytes, replace_text, undone_on_failure
-from datarepo.waiting import side_by_side, within
+from datarepo.atomic_file import replace_bytes, replace_text, undone_on_failure
+from datarepo.deadline import side_by_side, within
 
 if TYPE_CHECKING:
     from pathlib import Path

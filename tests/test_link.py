@@ -7,12 +7,13 @@ import string
 from urllib.parse import quote
 
 import pytest
-from datarepo import link, sas
-from datarepo.blob import Place
-from datarepo.catalogue import Asset
+from datarepo.azure import blob_url as link
+from datarepo.azure import sas
+from datarepo.azure.blob import Place
+from datarepo.azure.blob_url import Link
+from datarepo.azure.source import Source, from_options
 from datarepo.errors import SasError, UsageError
-from datarepo.link import Link
-from datarepo.source import Source, from_options
+from datarepo.pipeline.catalogue import Asset
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from datarepo.archives.safety import (
+    HARMLESS,
+    Kind,
+    Member,
+    check_size,
+    leaves,
+    permissions,
+    place,
+    refusal,
+    shown,
+)
 from datarepo.errors import ArchiveError, DiskError
-from datarepo.members import HARMLESS, Kind, Member, check_size, leaves, permissions, place, refusal, shown
 
 FILE, FOLDER, LINK, OTHER = Kind.FILE, Kind.FOLDER, Kind.LINK, Kind.OTHER
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from datarepo.azure.retry import Limiter, Patience, parse_rate
 from datarepo.errors import UsageError
-from datarepo.pace import Limiter, Patience, parse_rate
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
-from datarepo.blob import Blob
-from datarepo.partial import Case, Partial, State, decide, merge, missing, parse
+from datarepo.azure.blob import Blob
+from datarepo.azure.part_file import Case, Partial, State, decide, merge, missing, parse
 from hypothesis import given
 from hypothesis import strategies as st
 

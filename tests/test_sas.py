@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
 
 import pytest
-from datarepo import sas
+from datarepo.azure import sas
 from datarepo.errors import SasError
 from hypothesis import given
 from hypothesis import strategies as st

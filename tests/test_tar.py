@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from datarepo import archive as archives
+from datarepo.archives import formats as archives
+from datarepo.archives.extract import extract, show_members
 from datarepo.errors import ArchiveError
-from datarepo.extract import extract, show_members
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

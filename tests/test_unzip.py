@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from datarepo import extract as extract_module
-from datarepo import hashes
+from datarepo.archives import extract as extract_module
+from datarepo.archives.atomic_folder import delete, staged, work_folder
+from datarepo.archives.extract import extract
 from datarepo.errors import ArchiveError, DiskError, RepositoryError, UsageError
-from datarepo.extract import extract
-from datarepo.staging import delete, staged, work_folder
+from datarepo.pipeline import state as hashes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

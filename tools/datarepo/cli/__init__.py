@@ -16,9 +16,9 @@ def new_app() -> typer.Typer:
 
 def complete_assets(incomplete: str) -> list[str]:
     """The names of the catalogue that begin like this; none when it cannot be read."""
-    from datarepo import catalogue
     from datarepo.errors import RepositoryError
-    from datarepo.repository import find_root
+    from datarepo.pipeline import catalogue
+    from datarepo.pipeline.repository import find_root
 
     try:
         known = catalogue.load(find_root()).assets

@@ -51,7 +51,7 @@ def add_asset(
 
     Example: tools/add-asset vqa && dvc repro
     """
-    from datarepo.add import add
+    from datarepo.commands.add import add
 
     if sas_stdin and url == "-":
         raise UsageError("only one thing can be read from stdin", "the URL may hold the SAS")

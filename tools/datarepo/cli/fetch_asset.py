@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from datarepo import console
+from datarepo.azure.retry import JOBS, parse_rate
 from datarepo.cli import complete_assets, new_app
-from datarepo.pace import JOBS, parse_rate
 
 app = new_app()
 
@@ -44,7 +44,7 @@ def fetch_asset(
 
     Example: tools/fetch-asset vqa && dvc repro
     """
-    from datarepo.fetch import fetch
+    from datarepo.commands.fetch import fetch
 
     rate = parse_rate(limit_rate) if limit_rate else None
     report = fetch(names or [], every=every, path=path, jobs=jobs, rate=rate, force=force, quiet=quiet)

@@ -25,7 +25,7 @@ def list_assets(
 
     Example: tools/list-assets --check
     """
-    from datarepo import listing
+    from datarepo.commands import list as listing
 
     found = listing.rows(check=check)
     if json:

@@ -30,7 +30,7 @@ def remove_asset(
 
     Example: tools/remove-asset vqa
     """
-    from datarepo.remove import remove
+    from datarepo.commands.remove import remove
 
     for removal in remove(names, force=force):
         gone = f", with {' and '.join(removal.paths)}" if removal.paths else ""

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from datarepo import console
+from datarepo.archives.safety import MAX_RATIO
 from datarepo.cli import new_app
 from datarepo.errors import UsageError
-from datarepo.members import MAX_RATIO
 
 app = new_app()
 
@@ -40,7 +40,7 @@ def unzip_asset(
 
     Example: tools/unzip-asset archives/vqa.zip data/vqa
     """
-    from datarepo.extract import extract, show_members
+    from datarepo.archives.extract import extract, show_members
 
     if listing:
         show_members(archive, as_json=as_json)

@@ -15,14 +15,14 @@ import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from datarepo import sas as signature
+from datarepo.atomic_file import replace_bytes, replace_text
+from datarepo.azure import sas as signature
 from datarepo.errors import SasError, StageError
-from datarepo.files import replace_bytes, replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from datarepo.sas import Sas
+    from datarepo.azure.sas import Sas
 
 _SCHEME = "azure://"
 

@@ -23,16 +23,18 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from datarepo import archive as archives
-from datarepo import console, hashes, stage
+from datarepo import console
+from datarepo.archives import formats as archives
+from datarepo.archives.atomic_folder import staged, work_folder
+from datarepo.archives.safety import MAX_RATIO, Kind, check_size, permissions, place, refuse, shown
 from datarepo.errors import DiskError, UsageError
-from datarepo.members import MAX_RATIO, Kind, check_size, permissions, place, refuse, shown
-from datarepo.staging import staged, work_folder
+from datarepo.pipeline import import_stage as stage
+from datarepo.pipeline import state as hashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from datarepo.archive import Archive, Entry
+    from datarepo.archives.formats import Archive, Entry
 
 TINY = 1 << 15  # bytes of a member that is not worth a thread
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path, PurePath
 
-    from datarepo.members import Member
+    from datarepo.archives.safety import Member
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
@@ -69,9 +69,9 @@ def opened(path: Path, max_ratio: float) -> AbstractContextManager[Archive]:
     whole, it ends early beyond `max_ratio` times the archive's size.
     """
     if suffix(path.name) in ("", ".zip"):
-        from datarepo.ziparchive import ZipArchive
+        from datarepo.archives.zip import ZipArchive
 
         return ZipArchive(path)
-    from datarepo.tararchive import TarArchive
+    from datarepo.archives.tar import TarArchive
 
     return TarArchive(path, max_ratio)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from datarepo import sas as signature
+from datarepo.azure import sas as signature
 from datarepo.errors import UsageError
 
 if TYPE_CHECKING:
-    from datarepo.sas import Sas
+    from datarepo.azure.sas import Sas
 
 _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}|\$web")
 _EXPECTED = (

@@ -19,21 +19,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from datarepo import blob as blobs
+from datarepo.azure import blob as blobs
+from datarepo.azure.part_file import missing
+from datarepo.azure.retry import JOBS, Patience
 from datarepo.console import note, size
 from datarepo.errors import BlobChangedError, BlobError, SasError
-from datarepo.pace import JOBS, Patience
-from datarepo.partial import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from obstore import GetOptions
-
-    from datarepo.blob import Blob, Place
+    from datarepo.azure.blob import Blob, Place
+    from datarepo.azure.part_file import Partial, Span, Start
+    from datarepo.azure.retry import Limiter
     from datarepo.errors import RepositoryError
-    from datarepo.pace import Limiter
-    from datarepo.partial import Partial, Span, Start
+    from obstore import GetOptions
 
 RANGE = 8 * 1024 * 1024  # bytes; as many of them as jobs are what a kill loses at most
 _MD5_CHUNK = 1024 * 1024

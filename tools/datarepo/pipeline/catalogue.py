@@ -22,10 +22,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import yaml
-
-from datarepo import archive, yamltext
+from datarepo.archives import formats as archive
+from datarepo.atomic_file import replace_text
 from datarepo.errors import CatalogueError, UsageError
-from datarepo.files import replace_text
+from datarepo.pipeline import yamltext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,18 +10,19 @@ from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-from datarepo import catalogue, source
-from datarepo.catalogue import Asset
+from datarepo.azure import source
+from datarepo.azure.source import Source
 from datarepo.errors import SasError, UsageError
-from datarepo.source import Source
+from datarepo.pipeline import catalogue
+from datarepo.pipeline.catalogue import Asset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from datarepo.catalogue import Catalogue
-    from datarepo.link import Link
-    from datarepo.sas import Sas
+    from datarepo.azure.blob_url import Link
+    from datarepo.azure.sas import Sas
+    from datarepo.pipeline.catalogue import Catalogue
 
 
 @dataclass(frozen=True)

@@ -15,24 +15,30 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from datarepo import blob as blobs
-from datarepo import catalogue, contents, disk, link, lockfile, sas, source, stage
-from datarepo import task as tasks
-from datarepo.blob import Place
+from datarepo import disk
+from datarepo.archives import contents
+from datarepo.azure import blob as blobs
+from datarepo.azure import blob_url as link
+from datarepo.azure import sas, source
+from datarepo.azure.blob import Place
+from datarepo.commands import request as tasks
+from datarepo.commands.add_plan import Action, Outcome, Report, decide, needed
 from datarepo.errors import BlobNotFoundError, StageError, UsageError
-from datarepo.outcome import Action, Outcome, Report, decide, needed
-from datarepo.repository import Repository, at_root, find_root, writing
+from datarepo.pipeline import catalogue
+from datarepo.pipeline import dvc_lock as lockfile
+from datarepo.pipeline import import_stage as stage
+from datarepo.pipeline.repository import Repository, at_root, find_root, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from datarepo.blob import Blob
-    from datarepo.catalogue import Asset
-    from datarepo.link import Link
-    from datarepo.sas import Sas
-    from datarepo.stage import ImportStage
-    from datarepo.task import Task
+    from datarepo.azure.blob import Blob
+    from datarepo.azure.blob_url import Link
+    from datarepo.azure.sas import Sas
+    from datarepo.commands.request import Task
+    from datarepo.pipeline.catalogue import Asset
+    from datarepo.pipeline.import_stage import ImportStage
 
 
 def add(

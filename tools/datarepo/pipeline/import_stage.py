@@ -20,15 +20,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import yaml
-
-from datarepo.archive import stem
+from datarepo.archives.formats import stem
 from datarepo.errors import StageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from datarepo.blob import Blob
-    from datarepo.catalogue import Asset
+    from datarepo.azure.blob import Blob
+    from datarepo.pipeline.catalogue import Asset
 
 
 @dataclass(frozen=True)

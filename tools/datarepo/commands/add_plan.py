@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from datarepo import stage
 from datarepo.console import size
-from datarepo.repository import Kept
+from datarepo.pipeline import import_stage as stage
+from datarepo.pipeline.repository import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from datarepo.blob import Blob
-    from datarepo.catalogue import Asset
-    from datarepo.contents import Contents
-    from datarepo.stage import ImportStage
+    from datarepo.archives.contents import Contents
+    from datarepo.azure.blob import Blob
+    from datarepo.pipeline.catalogue import Asset
+    from datarepo.pipeline.import_stage import ImportStage
 
 
 class Action(Enum):

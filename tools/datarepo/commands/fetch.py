@@ -20,24 +20,28 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from datarepo import blob as blobs
-from datarepo import catalogue, console, contents, disk, source, stage
-from datarepo.blob import Place
+from datarepo import console, disk
+from datarepo.archives import contents
+from datarepo.azure import blob as blobs
+from datarepo.azure import source
+from datarepo.azure.blob import Place
+from datarepo.azure.download import download
+from datarepo.azure.part_file import Partial
+from datarepo.azure.retry import JOBS, Limiter
+from datarepo.commands.fetch_report import Action, Outcome, Report, sentence
 from datarepo.console import size
-from datarepo.download import download
 from datarepo.errors import ArchiveError, BlobChangedError, DiskError, StageError, UsageError
-from datarepo.fetched import Action, Outcome, Report, sentence
-from datarepo.pace import JOBS, Limiter
-from datarepo.partial import Partial
-from datarepo.repository import Kept, Repository, at_root, find_root, writing
+from datarepo.pipeline import catalogue
+from datarepo.pipeline import import_stage as stage
+from datarepo.pipeline.repository import Kept, Repository, at_root, find_root, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from datarepo.blob import Blob
-    from datarepo.catalogue import Asset, Catalogue
-    from datarepo.stage import ImportStage
+    from datarepo.azure.blob import Blob
+    from datarepo.pipeline.catalogue import Asset, Catalogue
+    from datarepo.pipeline.import_stage import ImportStage
 
 _CHUNK = 1024 * 1024
 

@@ -16,18 +16,18 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datarepo import stage
-from datarepo.blob import DEADLINE
+from datarepo.atomic_file import remember, replace_text, undone_on_failure
+from datarepo.azure.blob import DEADLINE
 from datarepo.console import note
+from datarepo.deadline import within
 from datarepo.errors import RepositoryError, StageError
-from datarepo.files import remember, replace_text, undone_on_failure
-from datarepo.waiting import within
+from datarepo.pipeline import import_stage as stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from datarepo.blob import Blob
-    from datarepo.catalogue import Asset
+    from datarepo.azure.blob import Blob
+    from datarepo.pipeline.catalogue import Asset
 
 
 class Kept(Enum):

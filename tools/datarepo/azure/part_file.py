@@ -20,14 +20,14 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from datarepo.atomic_file import replace_text
 from datarepo.console import note
-from datarepo.files import replace_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from datarepo.blob import Blob
+    from datarepo.azure.blob import Blob
 
 Span = tuple[int, int]  # from the first byte up to, not including, the second
 

@@ -11,7 +11,7 @@ from datarepo.console import duration, size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from datarepo.catalogue import Asset
+    from datarepo.pipeline.catalogue import Asset
 
 
 class Action(Enum):

@@ -20,16 +20,15 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import IO, TYPE_CHECKING, cast
 
+from datarepo.azure.sas import sign_url
+from datarepo.deadline import side_by_side
 from datarepo.errors import BlobError, BlobNotFoundError
-from datarepo.sas import sign_url
-from datarepo.waiting import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from datarepo.azure.source import Source
     from obstore.store import AzureStore, ClientConfig, RetryConfig
-
-    from datarepo.source import Source
 
 DEADLINE = 15.0  # seconds, for all requests of a command; looking up a host alone may take longer
 

@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
-from datarepo import blob as blobs
-from datarepo import catalogue, lockfile, source, stage
-from datarepo.blob import Blob, Place
+from datarepo.azure import blob as blobs
+from datarepo.azure import source
+from datarepo.azure.blob import Blob, Place
+from datarepo.commands.add_plan import difference
 from datarepo.console import size
 from datarepo.errors import BlobError, BlobNotFoundError
-from datarepo.outcome import difference
-from datarepo.repository import Kept, Repository, find_root
+from datarepo.pipeline import catalogue
+from datarepo.pipeline import dvc_lock as lockfile
+from datarepo.pipeline import import_stage as stage
+from datarepo.pipeline.repository import Kept, Repository, find_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from datarepo.catalogue import Asset
-    from datarepo.source import Source
-    from datarepo.stage import ImportStage
+    from datarepo.azure.source import Source
+    from datarepo.pipeline.catalogue import Asset
+    from datarepo.pipeline.import_stage import ImportStage
 
 
 class Where(Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from datarepo import blob as blobs
+from datarepo.azure import blob as blobs
 from datarepo.console import size
 from datarepo.errors import ArchiveError, BlobError, RepositoryError
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from datarepo.blob import Blob, Place
+    from datarepo.azure.blob import Blob, Place
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from datarepo import catalogue, stage
 from datarepo.errors import UsageError
-from datarepo.repository import Repository, find_root, writing
+from datarepo.pipeline import catalogue
+from datarepo.pipeline import import_stage as stage
+from datarepo.pipeline.repository import Repository, find_root, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from datarepo.catalogue import Asset
+    from datarepo.pipeline.catalogue import Asset
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What a user asks for: each gathers the facts once, decides purely, acts, and reports."""
