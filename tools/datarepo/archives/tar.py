@@ -15,11 +15,12 @@ import tarfile
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
+from isal import igzip, igzip_lib
+
 from datarepo.archives.formats import suffix
 from datarepo.archives.safety import AGAIN, HARMLESS, Kind, Member, refuse
 from datarepo.archives.sniff import impostor
 from datarepo.errors import ArchiveError
-from isal import igzip, igzip_lib
 
 if sys.version_info >= (3, 14):
     from compression import zstd

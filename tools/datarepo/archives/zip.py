@@ -24,10 +24,11 @@ import stat
 import struct
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from isal import igzip_lib, isal_zlib
+
 from datarepo.archives.safety import AGAIN, LINK_BYTES, Kind, Member, refuse, shown
 from datarepo.archives.sniff import impostor
 from datarepo.errors import ArchiveError
-from isal import igzip_lib, isal_zlib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,8 +27,9 @@ from datarepo.errors import BlobError, BlobNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from datarepo.azure.source import Source
     from obstore.store import AzureStore, ClientConfig, RetryConfig
+
+    from datarepo.azure.source import Source
 
 DEADLINE = 15.0  # seconds, for all requests of a command; looking up a host alone may take longer
 

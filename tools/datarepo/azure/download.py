@@ -28,11 +28,12 @@ from datarepo.errors import BlobChangedError, BlobError, SasError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from obstore import GetOptions
+
     from datarepo.azure.blob import Blob, Place
     from datarepo.azure.part_file import Partial, Span, Start
     from datarepo.azure.retry import Limiter
     from datarepo.errors import RepositoryError
-    from obstore import GetOptions
 
 RANGE = 8 * 1024 * 1024  # bytes; as many of them as jobs are what a kill loses at most
 _MD5_CHUNK = 1024 * 1024

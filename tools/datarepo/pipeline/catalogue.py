@@ -22,6 +22,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import yaml
+
 from datarepo.archives import formats as archive
 from datarepo.atomic_file import replace_text
 from datarepo.errors import CatalogueError, UsageError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import yaml
+
 from datarepo.errors import StageError
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
 from datarepo.archives.formats import stem
 from datarepo.errors import StageError
 
