@@ -1,15 +1,23 @@
 # Everything starts here; each target sets up what it needs.
-PYTHON ?= python3
+# A .venv that is there is renewed with its own Python.
+PYTHON ?= $(shell .venv/bin/python -c "" 2>/dev/null && echo .venv/bin/python || echo python3)
+COMPILE := uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest \
+	--generate-hashes --no-header --annotation-style line pyproject.toml
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup dev demo check test bench lock clean
 
-setup:  ## make .venv from the lock files (Python 3.10+, git and make are all it takes)
-	@$(PYTHON) tools/datarepo/environment.py
+setup:  ## make .venv (Python 3.10+, git and make are all it takes); team storage: make setup EXTRAS="s3 ssh"
+	@$(PYTHON) tools/datarepo/setup.py $(EXTRAS)
+	@echo ".venv is ready"
+	@echo "next: . .venv/bin/activate && tools/add-asset vqa"
 
-demo: setup  ## the main job from start to end, on an emulated Azure on this machine
+dev:  # what the targets below need beside
+	@$(PYTHON) tools/datarepo/setup.py dev
+
+demo: dev  ## the main job from start to end, on an emulated Azure on this machine
 	@.venv/bin/python -m tests.demo
 
-check: setup  ## format, lint and types
+check: dev  ## format, lint and types
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
@@ -17,8 +25,14 @@ check: setup  ## format, lint and types
 test: check  ## everything that has to hold
 	@.venv/bin/python -m pytest -n auto -q
 
-bench: setup  ## what it costs beside wget, AzCopy, unzip and DVC as it comes; one part: make bench PART=unzip
+bench: dev  ## what it costs beside wget, AzCopy, unzip and DVC as it comes; one part: make bench PART=unzip
 	@.venv/bin/python -m tests.bench $(PART)
+
+lock:  ## write the lock files anew from pyproject.toml, with uv
+	@$(COMPILE) --group dev --all-extras -o requirements-dev.lock >/dev/null
+	@for extra in s3 ssh; do \
+		$(COMPILE) --extra $$extra -c requirements-dev.lock -o requirements-$$extra.lock >/dev/null || exit; done
+	@$(COMPILE) -c requirements-dev.lock -o requirements.lock >/dev/null
 
 clean:  ## forget the environment and what the tools of the trade left
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

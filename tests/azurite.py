@@ -166,6 +166,6 @@ class Azurite:
             )
         )
 
-    def connection_string(self, sas: str) -> str:
-        """What a DVC remote needs to reach this service with a SAS."""
-        return f"BlobEndpoint={self.endpoint};SharedAccessSignature={sas}"
+    def connection_string(self, sas: str, endpoint: str = "") -> str:
+        """What a DVC remote needs to reach this service with a SAS, by another endpoint if there is one."""
+        return f"BlobEndpoint={endpoint or self.endpoint};SharedAccessSignature={sas}"

@@ -1,23 +1,26 @@
-"""Clones of this repository in scratch folders, and commands run in them as a user types them."""
+"""Clones of this repository in scratch folders, and commands run in them as a user types them.
+
+A clone knows every signature that it was given: none may be in what a command says, nor in a file.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 from tests.azurite import ROOT
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 _IDENTITY = {"NAME": "A Researcher", "EMAIL": "researcher@example.org"}
+_SIGNATURE = re.compile(r"\bsig=([^&;\s'\"]{16,})")
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What a command answered."""
 
     code: int
@@ -29,13 +32,20 @@ class Result:
         """All its output."""
         return self.stdout + self.stderr
 
+    @property
+    def error(self) -> str:
+        """The one line that says what failed."""
+        [line] = [line for line in self.stderr.splitlines() if line.startswith("error: ")]
+        return line
+
 
 @dataclass(frozen=True)
 class Clone:
-    """A clone of the repository, and the empty home folder its commands run with."""
+    """A clone of the repository, the empty home folder its commands run with, and the secrets it was given."""
 
     path: Path
     home: Path
+    signatures: set[str] = field(default_factory=set, compare=False)
 
     def environment(self) -> dict[str, str]:
         """A new user's environment with the clone's `.venv` activated."""
@@ -61,7 +71,8 @@ class Clone:
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
     ) -> Result:
-        """Run a command at the clone's root (or elsewhere), and wait for it."""
+        """Run a command at the clone's root (or elsewhere), and wait for it; no signature may be in its output."""
+        self._remember(stdin, *map(str, command))
         done = subprocess.run(
             command,
             cwd=cwd or self.path,
@@ -72,11 +83,31 @@ class Clone:
             timeout=300,
             check=False,
         )
-        return Result(done.returncode, done.stdout, done.stderr)
+        result = Result(done.returncode, done.stdout, done.stderr)
+        self.assert_no_signature(result.said)
+        return result
 
-    def tool(self, name: str, *arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Result:
+    def tool(
+        self,
+        name: str,
+        *arguments: str,
+        stdin: str = "",
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+    ) -> Result:
         """Run a command of `tools/`."""
-        return self.run(self.path / "tools" / name, *arguments, stdin=stdin, env=env)
+        return self.run(self.path / "tools" / name, *arguments, stdin=stdin, cwd=cwd, env=env)
+
+    def start(self, name: str, *arguments: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+        """Start a command of `tools/`, to be watched or stopped while it runs."""
+        return subprocess.Popen(
+            [self.path / "tools" / name, *arguments],
+            cwd=cwd or self.path,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def ok(self, *command: str) -> str:
         """Run a command that has to succeed; what it printed on stdout."""
@@ -85,8 +116,30 @@ class Clone:
         return result.stdout
 
     def use(self, connection_string: str) -> None:
-        """Point the source at a service of this machine."""
-        self.ok("dvc", "remote", "modify", "--local", "oscar", "connection_string", connection_string)
+        """Point the source at a service of this machine; the private configuration has nothing else."""
+        self._remember(connection_string)
+        (self.path / ".dvc" / "config.local").write_text(
+            f'[\'remote "oscar"\']\n    connection_string = "{connection_string}"\n'
+        )
+
+    def _remember(self, *texts: str) -> None:
+        """Each signature in the texts is a secret from now on, however it is spelled."""
+        for text in texts:
+            self.signatures.update(_spellings(text))
+
+    def assert_no_signature(self, text: str) -> None:
+        """None that this clone was given is in a text, in any of its spellings."""
+        assert not [signature for signature in self.signatures if signature in text]
+
+    def assert_no_signature_stored(self) -> None:
+        """No file holds one but the private configuration; data are left out, and what is published anyway."""
+        published = (ROOT / ".dvc" / "config").read_text()
+        secrets = {signature for signature in self.signatures if signature not in published}
+        for path in self.path.rglob("*"):
+            data = {".venv", "archives", "cache"} & set(path.relative_to(self.path).parts)
+            if path.is_file() and path.name != "config.local" and (not data or path.suffix == ".dvc"):
+                text = path.read_bytes().decode("latin-1")
+                assert not [signature for signature in secrets if signature in text], path
 
     def files(self) -> dict[str, bytes]:
         """Every file a user or git would see, by path: all but `.git`, `.venv` and DVC's own scratch."""
@@ -105,6 +158,31 @@ class Clone:
         return {
             path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("*") if path.is_file()
         }
+
+    def copy(self, path: Path, home: Path) -> Clone:
+        """Copy the whole clone, as it is, to another place with another home folder."""
+        home.mkdir(exist_ok=True)
+        shutil.copytree(self.path, path, symlinks=True)
+        return Clone(path, home, set(self.signatures))
+
+
+def _spellings(text: str) -> set[str]:
+    """The signatures in a text, each as it is, raw, and percent-encoded."""
+    return {
+        spelling
+        for found in _SIGNATURE.findall(text)
+        for spelling in (found, unquote(found), quote(unquote(found), safe=""))
+    }
+
+
+def allow_any_ratio(clone: Clone, name: str) -> None:
+    """Let an asset of the catalogue unpack to any multiple of its size."""
+    params = clone.path / "params.yaml"
+    entry = f"  {name}:\n    kind: dataset\n"
+    params.write_text(params.read_text().replace(entry, f"{entry}    max_ratio: 1e30\n", 1))
+
+
+CHECKOUT = Clone(ROOT, Path("/nonexistent"))  # this one: for commands that are run outside of any clone
 
 
 def make(path: Path, home: Path) -> Clone:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import hashlib
 import signal
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from hypothesis import settings
 
 from tests import clones, samples
 from tests.azurite import Azurite
+from tests.made_archives import THREE_RANGES
+from tests.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,17 +49,49 @@ def _pristine(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 @pytest.fixture
-def untouched(_pristine: Clone, tmp_path: Path) -> Clone:
-    """A fresh clone as it comes, with an empty home folder."""
-    shutil.copytree(_pristine.path, tmp_path / "clone", symlinks=True)
-    (tmp_path / "home").mkdir()
-    return clones.Clone(tmp_path / "clone", tmp_path / "home")
+def untouched(_pristine: Clone, tmp_path: Path) -> Iterator[Clone]:
+    """A fresh clone as it comes, with an empty home folder; no signature it was given may be left in it."""
+    clone = _pristine.copy(tmp_path / "clone", tmp_path / "home")
+    yield clone
+    clone.assert_no_signature_stored()
 
 
 @pytest.fixture
 def clone(untouched: Clone, upstream: Azurite) -> Clone:
     """A fresh clone whose source is the emulator, opened by a SAS that may read."""
-    local = untouched.path / ".dvc" / "config.local"
-    text = upstream.connection_string(upstream.sas())
-    local.write_text(f'[\'remote "oscar"\']\n    connection_string = "{text}"\n')
+    untouched.use(upstream.connection_string(upstream.sas()))
     return untouched
+
+
+@pytest.fixture(scope="session")
+def publisher() -> Iterator[Azurite]:
+    """Another emulator, whose vqa is larger, with a true Content-MD5, and never replaced."""
+    with Azurite() as service:
+        md5 = hashlib.md5(THREE_RANGES, usedforsecurity=False).digest()
+        service.put(samples.blob_path("vqa"), THREE_RANGES, md5=md5)
+        yield service
+
+
+@pytest.fixture
+def proxy(publisher: Azurite) -> Iterator[Proxy]:
+    """A proxy in front of the publisher, honest until told otherwise."""
+    with Proxy(publisher.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def _with_vqa(_pristine: Clone, publisher: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    folder = tmp_path_factory.mktemp("with_vqa")
+    clone = _pristine.copy(folder / "clone", folder / "home")
+    clone.use(publisher.connection_string(publisher.sas()))
+    assert clone.tool("add-asset", "vqa").code == 0
+    return clone
+
+
+@pytest.fixture
+def proxied(_with_vqa: Clone, publisher: Azurite, proxy: Proxy, tmp_path: Path) -> Iterator[Clone]:
+    """A clone with vqa in use and not downloaded, whose source leads through the proxy."""
+    clone = _with_vqa.copy(tmp_path / "clone", tmp_path / "home")
+    clone.use(publisher.connection_string(publisher.sas(), proxy.endpoint))
+    yield clone
+    clone.assert_no_signature_stored()

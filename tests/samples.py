@@ -22,6 +22,10 @@ DATASETS = ("coco_caption", "coco_ir", "vqa", "GQA", "nlvr2")
 MODELS = ("base-vg-labels", "large-vg-labels", "base-oid-labels", "base-no-labels")
 NAMES = DATASETS + MODELS
 WRAPPED = frozenset({"coco_caption", "vqa", "nlvr2", "base-vg-labels", "base-no-labels"})
+SAS = (  # of the form in which it is published
+    "sp=r&st=2023-08-28T01:12:41Z&se=3023-08-28T09:12:41Z&sv=2022-11-02&sr=c"
+    "&sig=6R1YmWluiXmPLsdVn1rDUpeBp2SYBMxDjc6KoKNlY8Q%3D"
+)
 
 
 def blob_path(name: str) -> str:

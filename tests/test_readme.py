@@ -57,7 +57,7 @@ def test_each_option_the_readme_shows_exists() -> None:
 
 
 def test_the_annotated_tree_is_the_one_on_the_disk() -> None:
-    """It names each file and folder of the top level, of `tools/` and of `tools/datarepo/`, and no other."""
+    """It names each file and folder of the top level and of `tools/`, and no other."""
     listed = {path for path in tracked() if (ROOT / path).exists()}
     expected = set()
     for path in listed:
@@ -65,10 +65,8 @@ def test_the_annotated_tree_is_the_one_on_the_disk() -> None:
         expected.add(parts[0] + ("/" if len(parts) > 1 else ""))
         if parts[0] == "tools":
             expected.add("/".join(parts[:2]) + ("/" if len(parts) > 2 else ""))
-            if parts[1] == "datarepo" and len(parts) > 2:
-                expected.add("/".join(parts[:3]) + ("/" if len(parts) > 3 else ""))
 
-    assert annotated_tree() == expected - {"tools/datarepo/__init__.py"}
+    assert annotated_tree() == expected
 
 
 def test_each_make_target_the_readme_names_exists() -> None:

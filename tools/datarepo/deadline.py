@@ -1,4 +1,4 @@
-"""Waiting for what may never answer: a name server, a firewall that drops packets, a client that retries."""
+"""Wait for answers, at most so many seconds: a name server, a firewall or a service may never give one."""
 
 from __future__ import annotations
 
@@ -7,49 +7,73 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from datarepo.console import note
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Answer = TypeVar("Answer")
 
+AT_A_TIME = 32  # questions asked side by side
+PATIENCE = 2.0  # seconds after which people are told what is awaited
 
-def side_by_side(seconds: float, questions: Mapping[str, Callable[[], Answer]]) -> dict[str, Answer]:
-    """Ask everything at once, in threads; the answers that came within so many seconds, by name.
 
-    The threads are daemons, since what they wait for cannot be interrupted: the process ends without
-    them. A question that raises never answers.
+def ask_all(
+    questions: Mapping[str, Callable[[], Answer]], seconds: float, awaited: str = ""
+) -> dict[str, Answer]:
+    """Ask side by side, and wait at most so many seconds for each AT_A_TIME; the answers by name.
+
+    A question that raises, or takes too long, is not among the answers. `awaited` names them in the
+    notes that tell how far it is. The threads are daemons, since what they wait for cannot be
+    interrupted: the process ends without them.
     """
-    answers: queue.SimpleQueue[tuple[str, Answer]] = queue.SimpleQueue()
+    left: queue.SimpleQueue[tuple[str, Callable[[], Answer]]] = queue.SimpleQueue()
+    arriving: queue.SimpleQueue[tuple[str, Answer]] = queue.SimpleQueue()
+    for pair in questions.items():
+        left.put(pair)
 
-    def answer(name: str, question: Callable[[], Answer]) -> None:
-        answers.put((name, question()))
+    def work() -> None:
+        while True:
+            try:
+                name, question = left.get_nowait()
+            except queue.Empty:
+                return
+            arriving.put((name, question()))
 
-    for name, question in questions.items():
-        threading.Thread(target=answer, args=(name, question), daemon=True).start()
-    found: dict[str, Answer] = {}
-    end = time.monotonic() + seconds
-    while len(found) < len(questions):
+    for _ in range(min(AT_A_TIME, len(questions))):
+        threading.Thread(target=work, daemon=True).start()
+    answers: dict[str, Answer] = {}
+    now = time.monotonic()
+    end = now + seconds * -(-len(questions) // AT_A_TIME)
+    next_note, pause = now + PATIENCE, PATIENCE
+    while len(answers) < len(questions) and now < end:
         try:
-            name, result = answers.get(timeout=max(0.0, end - time.monotonic()))
+            name, answer = arriving.get(timeout=min(end, next_note) - now)
+            answers[name] = answer
         except queue.Empty:
-            break
-        found[name] = result
-    return found
+            pass
+        now = time.monotonic()
+        if now >= next_note:
+            pause *= 2
+            next_note = now + pause
+            if awaited:
+                note(f"waiting for {awaited}: {len(answers)} of {len(questions)} have answered")
+    return answers
 
 
 def within(seconds: float, question: Callable[[], Answer]) -> Answer:
     """Ask one thing; TimeoutError when the answer takes longer, or what the question raises."""
 
-    def outcome() -> tuple[Answer | None, BaseException | None]:
+    def attempt() -> tuple[Answer | None, BaseException | None]:
         try:
             return question(), None
         except BaseException as error:  # noqa: BLE001  # raised again where it was asked
             return None, error
 
-    found = side_by_side(seconds, {"it": outcome})
-    if "it" not in found:
+    answers = ask_all({"it": attempt}, seconds)
+    if "it" not in answers:
         raise TimeoutError(f"no answer within {seconds:.0f} seconds")
-    answer, error = found["it"]
+    answer, error = answers["it"]
     if error is not None:
         raise error
     return answer  # type: ignore[return-value]  # None only if that was the answer

@@ -1,4 +1,4 @@
-"""The disk: whether what is to come has room."""
+"""The disk: whether what is to come has room, and whether a failure means that it has not."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def free(folder: Path) -> int:
-    """The bytes free to this user on the disk of a folder."""
-    return shutil.disk_usage(folder).free
+    """The bytes free to this user on the disk of a folder, which need not exist yet."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
 
 
 def is_full(error: OSError) -> bool:
@@ -23,15 +23,12 @@ def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def check(folder: Path, archives: int, contents: int) -> None:
-    """Raise DiskError when archives and their contents, in bytes, do not fit on the disk of a folder.
-
-    No copy is counted for DVC's cache: with `cache.type = hardlink,symlink` it holds the same bytes.
-    """
-    needed, room = archives + contents, free(folder)
+def check(folder: Path, needed: int, what: str) -> None:
+    """Raise DiskError when so many bytes do not fit on the disk of a folder; `what` begins the message."""
+    room = free(folder)
     if needed > room:
         raise DiskError(
-            f"not enough disk: archives ({size(archives)}) and contents ({size(contents)}) need"
-            f" {size(needed)}, and {size(room)} are free in {folder}: {size(needed - room)} short",
+            f"not enough disk: {what} {size(needed)}, and {size(room)} are free in {folder}:"
+            f" {size(needed - room)} short",
             "make room, or clone the repository on a larger disk; --force goes on regardless",
         )

@@ -17,12 +17,12 @@ program's work, DVC's hashes tell.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 from typing import TYPE_CHECKING
 
 from datarepo.errors import UsageError
+from datarepo.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,13 +35,14 @@ def work_folder(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def staged(folder: Path) -> Iterator[Path]:
+def appearing(folder: Path) -> Iterator[Path]:
     """An empty folder to fill, which takes the place of `folder` when the block ends without error.
 
     Raises UsageError when another run is building the same folder.
     """
     work = work_folder(folder)
-    with _locked(work):
+    busy = UsageError(f"another run is extracting to {folder}", "wait until it has ended")
+    with locked(work / "lock", busy):
         _put_back(work, folder)
         try:
             _clear(work)
@@ -54,39 +55,10 @@ def staged(folder: Path) -> Iterator[Path]:
         finally:
             _put_back(work, folder)
             _clear(work)
-
-
-@contextlib.contextmanager
-def _locked(work: Path) -> Iterator[None]:
-    """Make the work folder and hold its lock; remove both at the end.
-
-    The lock file goes last: whoever opens a new one then finds nothing else in the folder.
-    """
-    lock = work / "lock"
-    while True:
-        work.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # the run before has just removed the folder
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(handle), lock.stat()):
-                    break
-            except BlockingIOError:
-                os.close(handle)
-                raise UsageError(
-                    f"another run is extracting to {work.parent / work.name[1:-6]}", "wait until it has ended"
-                ) from None
-            except BaseException:
-                os.close(handle)
-                raise
-            os.close(handle)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # not empty: the next run is here already
-            work.rmdir()
-        os.close(handle)
+            # The lock goes last: whoever makes a new one then finds nothing else in the folder.
+            (work / "lock").unlink()
+            with contextlib.suppress(OSError):  # not empty: the next run is here already
+                work.rmdir()
 
 
 def _clear(work: Path) -> None:

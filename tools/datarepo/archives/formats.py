@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from contextlib import AbstractContextManager
-    from pathlib import Path, PurePath
+    from pathlib import PurePath
 
+    from datarepo.archives.reader import Reader
     from datarepo.archives.safety import Member
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
@@ -62,16 +62,16 @@ def stem(path: PurePath) -> str:
     return path.name[: len(path.name) - len(suffix(path.name))]
 
 
-def opened(path: Path, max_ratio: float) -> AbstractContextManager[Archive]:
-    """Open the archive that the name says it is, a zip archive if it says nothing.
+def open_archive(reader: Reader, name: str, max_ratio: float) -> Archive:
+    """Open the archive that `name` says it is, a zip archive if it says nothing.
 
     Raises ArchiveError when there is no sound list of members. Where such a list takes unpacking the
     whole, it ends early beyond `max_ratio` times the archive's size.
     """
-    if suffix(path.name) in ("", ".zip"):
+    if suffix(name) in ("", ".zip"):
         from datarepo.archives.zip import ZipArchive
 
-        return ZipArchive(path)
+        return ZipArchive(reader)
     from datarepo.archives.tar import TarArchive
 
-    return TarArchive(path, max_ratio)
+    return TarArchive(reader, suffix(name), max_ratio)

@@ -2,7 +2,7 @@
 
     refusal   the first rule a member breaks by itself, looked up in RULES
     place     the path of every member inside the folder, or a refusal of the whole archive
-    check_size   is it plausible, and does it fit
+    check_ratio   whether so many bytes are plausible
 
 Nothing here opens a file. An archive is data from elsewhere, so the rules do not ask whether a
 name would be harmless on this system: an archive that is refused here is refused everywhere.
@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from datarepo import console
-from datarepo.errors import ArchiveError, DiskError
+from datarepo.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,6 +25,7 @@ LINK_BYTES = 4095  # of a link's target: PATH_MAX of Linux without the final NUL
 LINK_STEPS = 40  # links followed in one lookup, as Linux does before ELOOP
 MAX_RATIO = 200.0  # deflate's limit is 1032; text reaches 20, logs and tables 100
 HARMLESS = 1_000_000  # bytes: an archive that unpacks to less is no bomb, whatever its ratio
+NO_ARCHIVE = "is it the right file? archives are .zip, .tar, .tar.gz, .tar.bz2, .tar.xz or .tar.zst"
 AGAIN = "get the archive again: this copy is damaged or incomplete"
 HINT = "nothing was extracted; get the archive again, or ask whoever made it"
 
@@ -240,11 +241,8 @@ def leaves(path: str, target: str, links: Mapping[str, str]) -> bool:
     return False
 
 
-def check_size(members: Sequence[Member], packed: int, free: int | None, max_ratio: float) -> None:
-    """Raise when the members are more than the disk has free, or than `packed` bytes can honestly hold.
-
-    `free` is None when the user has taken that on himself.
-    """
+def check_ratio(members: Sequence[Member], packed: int, max_ratio: float) -> None:
+    """Raise ArchiveError when the members are more than `packed` bytes can honestly hold."""
     total = sum(member.size for member in members)
     if total > max(max_ratio * packed, HARMLESS):
         worst = max(members, key=lambda member: member.size)
@@ -253,9 +251,4 @@ def check_size(members: Sequence[Member], packed: int, free: int | None, max_rat
             f"the largest of {console.size(total)} in an archive of {console.size(packed)}, "
             f"over {max_ratio:g} times its size",
             "if the data really is that repetitive, allow more with --max-ratio",
-        )
-    if free is not None and total > free:
-        raise DiskError(
-            f"the archive unpacks to {console.size(total)}, and the disk has {console.size(free)} free",
-            "make room, or extract all the same with --force",
         )

@@ -8,6 +8,7 @@ GNU tar adds, all by Python's tarfile, which decides nothing here but where a me
 from __future__ import annotations
 
 import bz2
+import io
 import lzma
 import stat
 import sys
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from isal import igzip, igzip_lib
 
-from datarepo.archives.formats import suffix
-from datarepo.archives.safety import AGAIN, HARMLESS, Kind, Member, refuse
+from datarepo.archives.reader import Stream
+from datarepo.archives.safety import AGAIN, HARMLESS, NO_ARCHIVE, Kind, Member, refuse
 from datarepo.archives.sniff import impostor
-from datarepo.errors import ArchiveError
+from datarepo.errors import ArchiveError, RepositoryError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -29,13 +30,13 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from types import TracebackType
+
+    from datarepo.archives.reader import Reader
 
 CHUNK = 1 << 18  # bytes read at once
 
-_OPEN: dict[str, Callable[[Path], object]] = {
-    ".tar": lambda path: path.open("rb"),
+_OPEN: dict[str, Callable[[BinaryIO], object]] = {
+    ".tar": lambda stream: stream,
     ".tar.gz": igzip.open,
     ".tgz": igzip.open,
     ".tar.bz2": bz2.open,
@@ -62,7 +63,7 @@ class Entry(NamedTuple):
 
 
 class TarArchive:
-    """An open tar archive.
+    """A tar archive, compressed as its name's suffix says.
 
     Raises ArchiveError when it is none, or damaged anywhere: listing it has unpacked all of it, with
     the checksums of the compression.
@@ -70,29 +71,18 @@ class TarArchive:
 
     sequential = True
 
-    def __init__(self, path: Path, max_ratio: float) -> None:
-        self._path = path
-        self.size = path.stat().st_size
-        self._stream = cast("BinaryIO", _OPEN[suffix(path.name)](path))
+    def __init__(self, reader: Reader, compression: str, max_ratio: float) -> None:
+        self._reader = reader
+        self._compression = compression
+        self.size = reader.size
+        raw = io.BufferedReader(Stream(reader), CHUNK)
+        self._stream = cast("BinaryIO", _OPEN[compression](cast("BinaryIO", raw)))
         try:
             self.entries = self._list(max(max_ratio * self.size, HARMLESS))
-        except BAD_DATA as error:
-            self._stream.close()
-            raise ArchiveError(f"{path}: {self._diagnosis(error)}", AGAIN) from None
-        except BaseException:
-            self._stream.close()
+        except RepositoryError:
             raise
-
-    def __enter__(self) -> TarArchive:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stream.close()
+        except BAD_DATA as error:
+            raise self._diagnosis(error) from None
 
     def contents(self, entry: Entry) -> Iterator[bytes]:
         """The bytes of a member, in pieces of at most CHUNK; to be asked for in the order of the entries."""
@@ -103,6 +93,8 @@ class TarArchive:
             while left and (piece := data.read(min(CHUNK, left))):
                 left -= len(piece)
                 yield piece
+        except RepositoryError:  # of the reader: a network's, for instance, which is an OSError too
+            raise
         except BAD_DATA as error:
             raise refuse(entry.member.name, f"its data are damaged: {error}", AGAIN) from None
         if left:
@@ -130,12 +122,11 @@ class TarArchive:
             if rest.strip(b"\0"):
                 raise tarfile.ReadError("something follows its end mark")
 
-    def _diagnosis(self, error: Exception) -> str:
-        with self._path.open("rb") as stream:
-            disguise = impostor(stream.read(4096))
-        if disguise and disguise not in _PACKED_AS.get(suffix(self._path.name), ()):
-            return f"not a tar archive but {disguise}"
-        return f"damaged or truncated tar archive: {error}"
+    def _diagnosis(self, error: Exception) -> ArchiveError:
+        disguise = impostor(self._reader.read_at(0, 4096))
+        if disguise and disguise not in _PACKED_AS.get(self._compression, ()):
+            return ArchiveError(f"{self._reader.name}: not a tar archive but {disguise}", NO_ARCHIVE)
+        return ArchiveError(f"{self._reader.name}: damaged or truncated tar archive: {error}", AGAIN)
 
 
 _PACKED_AS = {

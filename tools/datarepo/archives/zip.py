@@ -17,23 +17,23 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import copy
 import itertools
 import lzma
-import os
 import stat
 import struct
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from isal import igzip_lib, isal_zlib
 
-from datarepo.archives.safety import AGAIN, LINK_BYTES, Kind, Member, refuse, shown
+from datarepo.archives.safety import AGAIN, LINK_BYTES, NO_ARCHIVE, Kind, Member, refuse, shown
 from datarepo.archives.sniff import impostor
-from datarepo.errors import ArchiveError
+from datarepo.errors import ArchiveError, RepositoryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-    from types import TracebackType
+
+    from datarepo.archives.reader import Reader
 
 CHUNK = 1 << 18  # bytes read or unpacked at once; a local header (65565 at most) fits in one
 WINDOW = 1 << 27  # the largest LZMA dictionary, which is memory: twice that of `xz -9`
@@ -94,7 +94,7 @@ class Directory(NamedTuple):
 
 
 class ZipArchive:
-    """An open zip archive, read by position, so that threads share it.
+    """A zip archive over bytes that are read by position, so that threads share it.
 
     Raises ArchiveError when there is no sound directory; an entry's flaw is found here, but left
     to the caller, who may only want a list.
@@ -102,26 +102,16 @@ class ZipArchive:
 
     sequential = False
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self.size = os.fstat(self._file).st_size
-            self.entries = [self._with_target(entry) for entry in self._directory()]
-        except BaseException:
-            os.close(self._file)
-            raise
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.size = reader.size
+        self.entries = [self._with_target(entry) for entry in self._directory()]
 
-    def __enter__(self) -> ZipArchive:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        os.close(self._file)
+    def over(self, reader: Reader) -> ZipArchive:
+        """The same archive, with the bytes of its members from another reader."""
+        other = copy.copy(self)
+        other._reader = reader
+        return other
 
     def contents(self, entry: Entry) -> Iterator[bytes]:
         """The bytes of a member, in pieces of at most CHUNK.
@@ -147,6 +137,8 @@ class ZipArchive:
                     )
                 crc = isal_zlib.crc32(piece, crc)
                 yield piece
+        except RepositoryError:  # of the reader: a network's, for instance, which is an OSError too
+            raise
         except BAD_DATA as error:
             raise refuse(name, f"its data are damaged: {error}", AGAIN) from None
         if left or not (decoder.eof or entry.method in ENDLESS):
@@ -158,7 +150,7 @@ class ZipArchive:
 
     def _packed(self, entry: Entry) -> Iterator[bytes]:
         """The data of a member as they are in the file; a small member takes one system call in all."""
-        block = os.pread(self._file, min(CHUNK, entry.limit - entry.start), entry.start)
+        block = self._reader.read_at(entry.start, min(CHUNK, entry.limit - entry.start))
         name = entry.member.name
         if len(block) < LOCAL.size or not block.startswith(b"PK\3\4"):
             raise refuse(name, "there is no local header where the directory says", AGAIN)
@@ -172,7 +164,7 @@ class ZipArchive:
             raise refuse(name, "its data overlap what comes next in the archive")
         yield block[begin : begin + entry.packed]
         while position < end:
-            block = os.pread(self._file, min(CHUNK, end - position), position)
+            block = self._reader.read_at(position, min(CHUNK, end - position))
             if not block:
                 raise refuse(name, "the archive ends within its data", AGAIN)
             position += len(block)
@@ -190,18 +182,21 @@ class ZipArchive:
     def _directory(self) -> list[Entry]:
         """The entries, in the order of the central directory."""
         where = self._find_directory()
-        directory = os.pread(self._file, where.end - where.begin, where.begin)
+        directory = self._reader.read_at(where.begin, where.end - where.begin)
         entries: list[Entry] = []
         at = 0
         while at < len(directory):
             if len(directory) - at < RECORD.size or directory[at : at + 4] != b"PK\1\2":
-                raise ArchiveError(f"{self.path}: damaged zip directory after {len(entries)} members", AGAIN)
+                raise ArchiveError(
+                    f"{self._reader.name}: damaged zip directory after {len(entries)} members", AGAIN
+                )
             entry, length = _entry(directory, at, where.prefix)
             entries.append(entry)
             at += length
         if at != len(directory) or len(entries) & where.mask != where.members:
             raise ArchiveError(
-                f"{self.path}: damaged zip directory: {len(entries)} members instead of {where.members}",
+                f"{self._reader.name}: damaged zip directory: {len(entries)} members instead of"
+                f" {where.members}",
                 AGAIN,
             )
         return _with_limits(entries, where.begin)
@@ -209,14 +204,14 @@ class ZipArchive:
     def _find_directory(self) -> Directory:
         """The central directory, as the end records describe it."""
         reach = min(self.size, LOCATOR.size + END.size + 0xFFFF)
-        tail = os.pread(self._file, reach, self.size - reach)
+        tail = self._reader.read_at(self.size - reach, reach)
         at = tail.rfind(b"PK\5\6")
         while at >= 0 and (
             len(tail) - at < END.size or END.unpack_from(tail, at)[-1] != len(tail) - at - END.size
         ):
             at = tail.rfind(b"PK\5\6", 0, at)
         if at < 0:
-            raise ArchiveError(f"{self.path}: {self._diagnosis(tail)}", AGAIN)
+            raise self._diagnosis(tail)
         end, mask = self.size - reach + at, 0xFFFF
         _, disk, first_disk, _, count, length, offset, _ = END.unpack_from(tail, at)
         if at >= LOCATOR.size and tail.startswith(b"PK\6\7", at - LOCATOR.size):
@@ -224,31 +219,38 @@ class ZipArchive:
             end, mask = end - LOCATOR.size, -1
             # Data in front shift what was recorded; a record of the usual length stands just before.
             for place in (end - END64.size, recorded):
-                record = os.pread(self._file, END64.size, place) if 0 <= place < end else b""
+                record = self._reader.read_at(place, END64.size) if 0 <= place < end else b""
                 if len(record) == END64.size and record.startswith(b"PK\6\6"):
                     break
             else:
-                raise ArchiveError(f"{self.path}: damaged zip: its zip64 end record is missing", AGAIN)
+                raise ArchiveError(
+                    f"{self._reader.name}: damaged zip: its zip64 end record is missing", AGAIN
+                )
             end = place
             _, _, _, _, disk, first_disk, _, count, length, offset = END64.unpack(record)
         if disk or first_disk:
             raise ArchiveError(
-                f"{self.path}: one part of a split zip archive", "join the parts with 'zip -s 0'"
+                f"{self._reader.name}: one part of a split zip archive", "join the parts with 'zip -s 0'"
             )
         prefix = end - length - offset
         if prefix < 0:
             raise ArchiveError(
-                f"{self.path}: truncated zip: {-prefix} bytes are missing before its end", AGAIN
+                f"{self._reader.name}: truncated zip: {-prefix} bytes are missing before its end", AGAIN
             )
         return Directory(end - length, end, prefix, count, mask)
 
-    def _diagnosis(self, tail: bytes) -> str:
-        head = os.pread(self._file, 4096, 0)
+    def _diagnosis(self, tail: bytes) -> ArchiveError:
+        """The error of bytes that do not end as a zip archive does."""
+        head = self._reader.read_at(0, 4096)
         if disguise := impostor(head):
-            return f"not an archive but {disguise}"
+            return ArchiveError(f"{self._reader.name}: not an archive but {disguise}", NO_ARCHIVE)
         if b"PK\5\6" in tail:
-            return "damaged zip: its end record does not end the file"
-        return "truncated zip: it has no end record" if head.startswith(b"PK") else "not a zip archive"
+            return ArchiveError(
+                f"{self._reader.name}: damaged zip: its end record does not end the file", AGAIN
+            )
+        if head.startswith(b"PK"):
+            return ArchiveError(f"{self._reader.name}: truncated zip: it has no end record", AGAIN)
+        return ArchiveError(f"{self._reader.name}: not a zip archive", NO_ARCHIVE)
 
 
 def _entry(directory: bytes, at: int, prefix: int) -> tuple[Entry, int]:

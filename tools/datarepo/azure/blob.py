@@ -1,7 +1,9 @@
 """A blob: what the service says of it, and why it may refuse to.
 
-ask      one HEAD request a blob, side by side, within a deadline
-reader   the blob as a seekable file, read in ranges (for the directory at an archive's end)
+ask          one HEAD request a blob, side by side, within a deadline
+BlobReader   the bytes of a blob by position, in a few ranged requests
+refusal      the service's refusal in words
+unreachable  a failure of the network in words
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ import socket
 import ssl
 import threading
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from datarepo.azure.sas import sign_url
-from datarepo.deadline import side_by_side
-from datarepo.errors import BlobError, BlobNotFoundError
+from datarepo.deadline import ask_all
+from datarepo.errors import BlobChangedError, BlobError, BlobNotFoundError, RepositoryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,11 +33,13 @@ if TYPE_CHECKING:
 
     from datarepo.azure.source import Source
 
+_AHEAD = 64 * 1024  # bytes read at least, as the next read is often a neighbour
+
 DEADLINE = 15.0  # seconds, for all requests of a command; looking up a host alone may take longer
 
 
 @dataclass(frozen=True)
-class Place:
+class Address:
     """Where a blob is: its source, and its path in the container."""
 
     source: Source
@@ -59,16 +63,16 @@ class Blob:
     md5: str | None = None
 
 
-def ask(places: Mapping[str, Place], deadline: float = DEADLINE) -> dict[str, Blob]:
+def ask(addresses: Mapping[str, Address], deadline: float = DEADLINE) -> dict[str, Blob]:
     """Ask the service for each blob, side by side; the answers by the same names.
 
     Raises BlobError for the first one (in the order given) that is refused or cannot be reached
     within the deadline, in seconds.
     """
-    return all_found(try_ask(places, deadline))
+    return none_refused(try_ask(addresses, deadline))
 
 
-def all_found(answers: Mapping[str, Blob | BlobError]) -> dict[str, Blob]:
+def none_refused(answers: Mapping[str, Blob | BlobError]) -> dict[str, Blob]:
     """The blobs among the answers; BlobError, the first one, when there is any."""
     blobs = {}
     for name, answer in answers.items():
@@ -78,28 +82,32 @@ def all_found(answers: Mapping[str, Blob | BlobError]) -> dict[str, Blob]:
     return blobs
 
 
-def try_ask(places: Mapping[str, Place], deadline: float = DEADLINE) -> dict[str, Blob | BlobError]:
+def try_ask(addresses: Mapping[str, Address], deadline: float = DEADLINE) -> dict[str, Blob | BlobError]:
     """Ask as `ask` does, with the failures among the answers."""
-    for place in places.values():
-        place.source.check()
-    found = side_by_side(deadline, {name: partial(_head, each, deadline) for name, each in places.items()})
-    return {name: found.get(name) or _silent(place, deadline) for name, place in places.items()}
+    for address in addresses.values():
+        address.source.check()
+    answers = ask_all(
+        {name: partial(_head, address, deadline) for name, address in addresses.items()},
+        deadline,
+        "the service",
+    )
+    return {name: answers.get(name) or silent(address, deadline) for name, address in addresses.items()}
 
 
-def _head(place: Place, deadline: float) -> Blob | BlobError:
+def _head(address: Address, deadline: float) -> Blob | BlobError:
     import http.client
     import urllib.error
     import urllib.request
 
-    request = urllib.request.Request(sign_url(str(place), place.source.sas), method="HEAD")  # noqa: S310  # http for emulators
+    request = urllib.request.Request(sign_url(str(address), address.source.sas), method="HEAD")  # noqa: S310  # http for emulators
     try:
         with urllib.request.urlopen(request, timeout=deadline) as response:  # noqa: S310  # as above
             return from_headers(response.headers)
     except urllib.error.HTTPError as error:
-        return refusal(place, error.code, error.headers.get("x-ms-error-code", ""))
+        return refusal(address, error.code, error.headers.get("x-ms-error-code", ""))
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        return unreachable(place, reason, deadline)
+        return unreachable(address, reason, deadline)
 
 
 def from_headers(headers: Mapping[str, str]) -> Blob:
@@ -117,15 +125,15 @@ def from_headers(headers: Mapping[str, str]) -> Blob:
     return Blob(etag, int(length), parsedate_to_datetime(modified).astimezone(timezone.utc), md5)
 
 
-def refusal(place: Place, status: int, code: str) -> BlobError:
+def refusal(address: Address, status: int, code: str) -> BlobError:
     """Put the service's refusal in words.
 
     Codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes. Azurite says
     AuthorizationFailure where Azure says AuthenticationFailed.
     """
-    told = f"{place}: {status} {code}".rstrip()
+    told = f"{address}: {status} {code}".rstrip()
     store = "tools/add-asset NAME --sas-stdin stores the SAS you give it"
-    source = f"source '{place.source.name}'"
+    source = f"source '{address.source.name}'"
     if status == 404 and code == "ContainerNotFound":
         return BlobError(
             f"the container does not exist ({told})", f"check the url of {source} in .dvc/config"
@@ -135,7 +143,7 @@ def refusal(place: Place, status: int, code: str) -> BlobError:
             f"the blob does not exist ({told})",
             "check its spelling in params.yaml, and that it has not been moved; letter case counts",
         )
-    if code == "PublicAccessNotPermitted" or (status in (401, 403, 409) and not place.source.sas):
+    if code == "PublicAccessNotPermitted" or (status in (401, 403, 409) and not address.source.sas):
         return BlobError(f"the service wants a SAS, and {source} has none ({told})", store)
     if code == "AuthorizationPermissionMismatch":
         return BlobError(
@@ -145,7 +153,7 @@ def refusal(place: Place, status: int, code: str) -> BlobError:
     if status in (401, 403) and code in ("AuthenticationFailed", "AuthorizationFailure", ""):
         return BlobError(
             f"the service does not accept the SAS of {source}: its signature is wrong, or was made for"
-            f" another container or account than '{place.source.container}' ({told})",
+            f" another container or account than '{address.source.container}' ({told})",
             "copy the SAS published for this container; " + store,
         )
     if status in (429, 500, 502, 503, 504):
@@ -153,16 +161,16 @@ def refusal(place: Place, status: int, code: str) -> BlobError:
     return BlobError(f"the service refused the request ({told})", "")
 
 
-def unreachable(place: Place, reason: object, deadline: float = DEADLINE) -> BlobError:
+def unreachable(address: Address, reason: object, deadline: float = DEADLINE) -> BlobError:
     """Put a failure of the network in words."""
-    host = place.source.endpoint.partition("://")[2].partition("/")[0]
+    host = address.source.endpoint.partition("://")[2].partition("/")[0]
     if isinstance(reason, TimeoutError):
-        return _silent(place, deadline)
+        return silent(address, deadline)
     if isinstance(reason, socket.gaierror):
         return BlobError(
             f"the host {host} cannot be resolved: {reason.strerror or reason}",
             "check the network (a proxy is taken from HTTPS_PROXY), and the endpoint of the source"
-            f" '{place.source.name}'",
+            f" '{address.source.name}'",
         )
     if isinstance(reason, ssl.SSLError):
         return BlobError(
@@ -176,21 +184,56 @@ def unreachable(place: Place, reason: object, deadline: float = DEADLINE) -> Blo
     )
 
 
-def _silent(place: Place, deadline: float) -> BlobError:
-    host = place.source.endpoint.partition("://")[2].partition("/")[0]
+def silent(address: Address, deadline: float = DEADLINE) -> BlobError:
+    """The error of a service that accepts a request and does not answer it."""
+    host = address.source.endpoint.partition("://")[2].partition("/")[0]
     return BlobError(
         f"the host {host} did not answer within {deadline:.0f} seconds",
         "check the network (a firewall? a proxy is taken from HTTPS_PROXY), and try again",
     )
 
 
-def reader(place: Place, blob: Blob) -> IO[bytes]:
-    """Open the blob as a seekable file; each read beyond its small buffer is one ranged request."""
-    import obstore
+class BlobReader:
+    """The bytes of a blob by position; what was read last is kept, and serves reads within it."""
 
-    # An archive's directory is at its end, behind bytes nobody asked for: read little ahead.
-    opened = obstore.open_reader(store(place.source), place.path, buffer_size=64 * 1024, size=blob.size)
-    return cast("IO[bytes]", opened)
+    def __init__(self, address: Address, blob: Blob) -> None:
+        self.name = str(address)
+        self.size = blob.size
+        self._address = address
+        self._etag = blob.etag
+        self._store = store(
+            address.source,
+            {"timeout": f"{DEADLINE:.0f}s"},
+            {"max_retries": 2, "retry_timeout": timedelta(seconds=DEADLINE)},
+        )
+        self._start, self._bytes = 0, b""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Bytes of the blob, fewer than `length` at its end; BlobError when they cannot be had."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        end = min(offset + length, self.size)
+        if not (self._start <= offset and end <= self._start + len(self._bytes)):
+            reach = min(max(end, offset + _AHEAD), self.size)
+            try:
+                answer = obstore.get(self._store, self._address.path, options={"range": (offset, reach)})
+                if answer.meta["e_tag"] != self._etag:
+                    raise BlobChangedError(f"{self._address} has changed since it was asked for", "try again")
+                self._start, self._bytes = offset, bytes(answer.bytes())
+            except RepositoryError:
+                raise
+            except (BaseError, OSError) as error:
+                raise self._failure(str(error)) from None
+        return self._bytes[offset - self._start : end - self._start]
+
+    def _failure(self, text: str) -> BlobError:
+        status, code = status_and_code(text)
+        if status:
+            return refusal(self._address, status, code)
+        return BlobError(
+            f"{self._address} cannot be read: {text.partition(chr(10))[0]}", "run the same command again"
+        )
 
 
 def store(source: Source, client: ClientConfig | None = None, retry: RetryConfig | None = None) -> AzureStore:

@@ -1,4 +1,4 @@
-"""A link: the URL of a blob as publishers put it on their pages, with or without a SAS.
+"""The URL of a blob as publishers put it on their pages, with or without a SAS.
 
     https://ACCOUNT.blob.core.windows.net/CONTAINER/PATH?SAS     Azure, in any cloud
     http://127.0.0.1:PORT/ACCOUNT/CONTAINER/PATH?SAS             an emulator: the account is in the path
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from datarepo.azure import sas as signature
+from datarepo.azure import sas
 from datarepo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _EXPECTED = (
 
 
 @dataclass(frozen=True)
-class Link:
+class BlobUrl:
     """A blob's URL, taken apart; `endpoint` is the account's URL without a final slash."""
 
     endpoint: str
@@ -44,7 +44,7 @@ class Link:
         return account or host.partition(".")[0]
 
 
-def parse(text: str) -> Link:
+def parse(text: str) -> BlobUrl:
     """Take a published URL apart; the path of the blob is decoded.
 
     Raises UsageError for what is no blob's URL, and SasError for a SAS that is not whole.
@@ -77,7 +77,7 @@ def parse(text: str) -> Link:
             raise UsageError(
                 f"the URL asks for a {unwanted}, not for a blob as it is: {_shown(text)}", _EXPECTED
             )
-    return Link(endpoint, container, path, signature.parse(url.query) if url.query else None)
+    return BlobUrl(endpoint, container, path, sas.parse(url.query) if url.query else None)
 
 
 def _is_emulator(host: str) -> bool:

@@ -4,7 +4,7 @@ download
 ├── _Download._work     for each of the jobs: the next missing range, then its claim
 │   ├── _bring          attempts at a range, each from the byte reached
 │   │   └── _attempt    one request: the answer compared with what was asked for
-│   └── _claim          Partial.record, one at a time, for all ranges that wait for it
+│   └── _claim          PartFile.record, one at a time, for all ranges that wait for it
 └── _Md5                a thread that follows the finished ranges from the beginning
 """
 
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from datarepo.azure import blob as blobs
 from datarepo.azure.part_file import missing
-from datarepo.azure.retry import JOBS, Patience
+from datarepo.azure.retry import JOBS, RetryPolicy
 from datarepo.console import note, size
 from datarepo.errors import BlobChangedError, BlobError, SasError
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from obstore import GetOptions
 
-    from datarepo.azure.blob import Blob, Place
-    from datarepo.azure.part_file import Partial, Span, Start
-    from datarepo.azure.retry import Limiter
+    from datarepo.azure.blob import Address, Blob
+    from datarepo.azure.part_file import PartFile, Span, Start
+    from datarepo.azure.retry import RateLimit
     from datarepo.errors import RepositoryError
 
 RANGE = 8 * 1024 * 1024  # bytes; as many of them as jobs are what a kill loses at most
@@ -62,29 +62,29 @@ class _Range:
 
 
 def download(
-    place: Place,
+    address: Address,
     blob: Blob,
-    partial: Partial,
+    part_file: PartFile,
     start: Start,
     advance: Callable[[int], None],
     *,
     jobs: int = JOBS,
-    limiter: Limiter,
+    rate_limit: RateLimit,
 ) -> str:
-    """Download what is missing of a blob into its partial file; the md5 of the whole, in hexadecimal.
+    """Download what is missing of a blob into its part file; the md5 of the whole, in hexadecimal.
 
     `advance` is told the bytes that count, and negative ones when they do not count after all. Raises
     BlobChangedError when it is another blob by now, BlobError or SasError for what cannot be healed,
     OSError for the disk's troubles; what has arrived is claimed in each case.
     """
-    patience = Patience.from_environment()
-    with partial.opened(start) as file:
+    policy = RetryPolicy.from_environment()
+    with part_file.opened(start) as file:
         md5 = _Md5(file, blob.size)
         try:
-            work = _Download(place, blob, partial, file, md5)
-            asyncio.run(work.run(jobs, patience, limiter, advance))
+            work = _Download(address, blob, part_file, file, md5)
+            asyncio.run(work.run(jobs, policy, rate_limit, advance))
             if md5.left > _LONG_TO_READ:
-                note(f"{partial.path.stem}: all is here; {size(md5.left)} left to compute its md5 from")
+                note(f"{part_file.path.stem}: all is here; {size(md5.left)} left to compute its md5 from")
             return md5.digest()
         finally:
             md5.stop()
@@ -93,27 +93,27 @@ def download(
 class _Download:
     """One download at work."""
 
-    def __init__(self, place: Place, blob: Blob, partial: Partial, file: int, md5: _Md5) -> None:
+    def __init__(self, address: Address, blob: Blob, part_file: PartFile, file: int, md5: _Md5) -> None:
         # A request may take as long as it brings bytes: obstore's 30 seconds would cut slow ranges.
         # Its own retries are off, as they would ask for a whole range again.
-        self._store = blobs.store(place.source, {"timeout": "7days"}, {"max_retries": 0})
-        self._place = place
+        self._store = blobs.store(address.source, {"timeout": "7days"}, {"max_retries": 0})
+        self._address = address
         self._blob = blob
-        self._partial = partial
+        self._part_file = part_file
         self._file = file
         self._md5 = md5
         self._waiting: list[Span] = []
-        self._todo = missing(partial.state.done, blob.size, RANGE)
+        self._todo = missing(part_file.state.done, blob.size, RANGE)
 
     async def run(
-        self, jobs: int, patience: Patience, limiter: Limiter, advance: Callable[[int], None]
+        self, jobs: int, policy: RetryPolicy, rate_limit: RateLimit, advance: Callable[[int], None]
     ) -> None:
         """Bring all that is missing; at the first failure, or Ctrl-C, claim what is there and end."""
-        self._patience = patience
-        self._limiter = limiter
+        self._policy = policy
+        self._rate_limit = rate_limit
         self._advance = advance
         self._claiming = asyncio.Lock()
-        self._md5.follow(self._partial.state.done)
+        self._md5.follow(self._part_file.state.done)
         workers = [asyncio.ensure_future(self._work()) for _ in range(jobs)]
         try:
             await asyncio.gather(*workers)
@@ -122,7 +122,7 @@ class _Download:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
             if self._waiting:  # also the beginnings of ranges that were cut short
-                self._partial.record(self._file, self._waiting)
+                self._part_file.record(self._file, self._waiting)
 
     async def _work(self) -> None:
         for start, end in self._todo:
@@ -145,9 +145,9 @@ class _Download:
                     self._advance(before - wanted.at)
                     wanted.at = before
                 failures = 1 if wanted.at > before else failures + 1
-                if failures >= self._patience.attempts:
-                    raise _given_up(self._place, fault, failures) from None
-                await asyncio.sleep(self._patience.before(failures))
+                if failures >= self._policy.attempts:
+                    raise _given_up(self._address, fault, failures) from None
+                await asyncio.sleep(self._policy.before(failures))
 
     async def _attempt(self, wanted: _Range) -> None:
         """Ask for what is missing of a range, and write it as it comes.
@@ -160,10 +160,10 @@ class _Download:
         from obstore.exceptions import BaseError
 
         asked: GetOptions = {"range": (wanted.at, wanted.end), "if_match": self._blob.etag}
-        heard, silent, window = 0, 0.0, self._patience.window
+        heard, silent, window = 0, 0.0, self._policy.window
         try:
             answer = await asyncio.wait_for(
-                obstore.get_async(self._store, self._place.path, options=asked), window
+                obstore.get_async(self._store, self._address.path, options=asked), window
             )
             if (answer.meta["e_tag"], answer.meta["size"]) != (self._blob.etag, self._blob.size):
                 raise _FaultError("the answer is that of another blob")
@@ -183,12 +183,12 @@ class _Download:
                 wanted.at += len(chunk)
                 self._advance(len(chunk))
                 if silent >= window:
-                    if heard < self._patience.floor * silent:
+                    if heard < self._policy.floor * silent:
                         raise _stalled(heard, silent)
                     heard, silent = 0, 0.0
-                await self._limiter.spend(len(chunk))
+                await self._rate_limit.spend(len(chunk))
         except (BaseError, FileNotFoundError) as error:  # obstore's 404 is Python's
-            raise _judge(str(error), self._place) from None
+            raise _judge(str(error), self._address) from None
         except asyncio.TimeoutError:
             raise _stalled(heard, silent + window) from None
         if wanted.at < wanted.end:
@@ -202,8 +202,8 @@ class _Download:
         async with self._claiming:
             if self._waiting:
                 spans, self._waiting = self._waiting, []
-                await asyncio.to_thread(self._partial.record, self._file, spans)
-                self._md5.follow(self._partial.state.done)
+                await asyncio.to_thread(self._part_file.record, self._file, spans)
+                self._md5.follow(self._part_file.state.done)
 
 
 def _write(file: int, chunk: bytes, at: int) -> None:
@@ -217,7 +217,7 @@ def _stalled(heard: int, seconds: float) -> _FaultError:
     return _FaultError(f"the connection stalled: {heard} bytes in {seconds:.1f} s")
 
 
-def _judge(text: str, place: Place) -> _FaultError | RepositoryError:
+def _judge(text: str, address: Address) -> _FaultError | RepositoryError:
     """Judge a failure that obstore put in these words: to be repeated, or final.
 
     Its exceptions have no fields; the first line of the text names the status and repeats the
@@ -226,18 +226,18 @@ def _judge(text: str, place: Place) -> _FaultError | RepositoryError:
     text = text.partition("\n\nDebug source:")[0]
     status, code = blobs.status_and_code(text)
     if status == 412:
-        return BlobChangedError(f"{place} has changed while it was downloaded")
+        return BlobChangedError(f"{address} has changed while it was downloaded")
     if status == 0 or status in _RETRIED:
         return _FaultError(text.partition("\n")[0], status=status, code=code)
     try:
-        place.source.check()  # the SAS may have expired in the meantime
+        address.source.check()  # the SAS may have expired in the meantime
     except SasError as error:
         return error
-    return blobs.refusal(place, status, code)
+    return blobs.refusal(address, status, code)
 
 
-def _given_up(place: Place, fault: _FaultError, attempts: int) -> BlobError:
-    why = blobs.refusal(place, fault.status, fault.code).message if fault.status else f"{place}: {fault}"
+def _given_up(address: Address, fault: _FaultError, attempts: int) -> BlobError:
+    why = blobs.refusal(address, fault.status, fault.code).message if fault.status else f"{address}: {fault}"
     return BlobError(
         f"{why}; {attempts} attempts in a row have brought nothing",
         "what has arrived is kept: run the same command again, it continues; if that does not help, look"
@@ -299,7 +299,7 @@ class _Md5:
                     return
                 count = os.preadv(self._file, [buffer[: self._ready - self._read]], self._read)
                 if not count:
-                    raise OSError(errno.EIO, "the partial file was cut by somebody else")
+                    raise OSError(errno.EIO, "the part file was cut by somebody else")
                 self._digest.update(buffer[:count])
                 self._read += count
         except OSError as error:

@@ -1,6 +1,6 @@
-"""A partial file: what has arrived of an archive so far, and how far it can be relied on.
+"""A part file: what has arrived of an archive so far, and how far it can be relied on.
 
-.dvc/tmp/fetch/
+fetch/
 ├── vqa.part    the bytes, each at its place; between the finished spans stands anything
 ├── vqa.json    {"etag": …, "size": …, "done": [[0, 8388608], …], "md5": null}
 └── vqa.lock    held by the run that works on them
@@ -21,10 +21,11 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from datarepo.atomic_file import replace_text
-from datarepo.console import note
+from datarepo.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from datarepo.azure.blob import Blob
@@ -34,7 +35,7 @@ Span = tuple[int, int]  # from the first byte up to, not including, the second
 
 @dataclass(frozen=True)
 class State:
-    """What is claimed of a partial file; `md5` is known once all of it is there and was read."""
+    """What is claimed of a part file; `md5` is known once all of it is there and was read."""
 
     etag: str
     size: int
@@ -85,18 +86,18 @@ class Start:
 
 
 def decide(state: State | None, held: int | None, blob: Blob) -> Start:
-    """Resume or restart; `held` is the length of the partial file in bytes, None where there is none."""
+    """Resume or restart; `held` is the length of the part file in bytes, None where there is none."""
     fresh = State(blob.etag, blob.size)
     if held is None:
         return Start(Case.FETCHED, fresh)
     if state is None:
-        return Start(Case.RESTARTED, fresh, "what is known of the partial file cannot be read")
+        return Start(Case.RESTARTED, fresh, "what is known of the part file cannot be read")
     if state.etag != blob.etag:
         return Start(Case.RESTARTED, fresh, f"the blob has changed: ETag {state.etag} -> {blob.etag}")
     if state.size != blob.size:
         return Start(Case.RESTARTED, fresh, f"the blob has changed: {state.size} -> {blob.size} bytes")
     if state.done and held < state.done[-1][1]:
-        return Start(Case.RESTARTED, fresh, f"the partial file was cut to {held} bytes")
+        return Start(Case.RESTARTED, fresh, f"the part file was cut to {held} bytes")
     return Start(Case.RESUMED if state.done else Case.FETCHED, state)
 
 
@@ -128,41 +129,37 @@ def missing(done: Sequence[Span], size: int, step: int) -> Iterator[Span]:
             yield start, min(start + step, gap_end)
 
 
-class Partial:
-    """The partial file of one asset; the run that uses it holds its lock."""
+class PartFile:
+    """The part file of one asset; the run that uses it holds its lock."""
 
-    def __init__(self, root: Path, name: str) -> None:
-        self.folder = root / ".dvc" / "tmp" / "fetch"
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
         self.path = self.folder / f"{name}.part"
         self._state_file = self.folder / f"{name}.json"
         self._name = name
         self._claiming = threading.Lock()
         self.state = State("", 0)
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the partial file; wait, and say so, while another run does."""
-        from filelock import FileLock, Timeout
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the part file; wait, and say so, while another run does."""
+        busy = f"{self._name}: another run is at work on it; waiting until it is done"
+        return locked(self.folder / f"{self._name}.lock", busy)
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / f"{self._name}.lock")
+    @property
+    def arrived(self) -> int:
+        """The bytes that are there, of whatever version of the blob."""
+        state = self._read() if self.path.exists() else None
+        return sum(end - start for start, end in state.done) if state else 0
+
+    def _read(self) -> State | None:
         try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            note(f"{self._name}: another run is at work on it; waiting until it is done")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+            return parse(self._state_file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
 
     def start(self, blob: Blob) -> Start:
         """Decide how the download of this blob begins; changes nothing."""
-        try:
-            state = parse(self._state_file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, UnicodeDecodeError):
-            state = None
-        return decide(state, self.path.stat().st_size if self.path.exists() else None, blob)
+        return decide(self._read(), self.path.stat().st_size if self.path.exists() else None, blob)
 
     @contextlib.contextmanager
     def opened(self, start: Start) -> Iterator[int]:
@@ -186,7 +183,7 @@ class Partial:
         self._claim(replace(self.state, md5=md5))
 
     def _claim(self, state: State) -> None:
-        replace_text(self._state_file, state.document())
+        replace_text(self._state_file, state.document(), scratch=self.folder)
         self.state = state
 
     def discard(self) -> None:

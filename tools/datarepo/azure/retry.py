@@ -1,8 +1,7 @@
-"""The pace of a download: how many ranges at a time, how fast at most, and how slow at least."""
+"""How a download bears with the network: ranges at a time, retries, and a limit on its rate."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import re
@@ -18,7 +17,7 @@ _UNITS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long a download bears with the network; times in seconds.
 
     `attempts` are those in a row that bring no byte: time in all is not limited. A connection that
@@ -36,7 +35,7 @@ class Patience:
     floor: float = 300.0
 
     @classmethod
-    def from_environment(cls) -> Patience:
+    def from_environment(cls) -> RetryPolicy:
         """Every time multiplied by DATAREPO_PATIENCE: above 1 for a satellite link, below for tests."""
         text = os.environ.get("DATAREPO_PATIENCE", "1")
         try:
@@ -65,7 +64,7 @@ def parse_rate(text: str) -> float:
     return float(number) * _UNITS[unit]
 
 
-class Limiter:
+class RateLimit:
     """A limit on the bytes a second of all downloads together; None is no limit."""
 
     def __init__(self, rate: float | None) -> None:
@@ -75,6 +74,8 @@ class Limiter:
     async def spend(self, count: int) -> None:
         """Wait until so many more bytes are within the limit."""
         if self._rate:
+            import asyncio
+
             now = time.monotonic()
             self._free = max(self._free, now) + count / self._rate
             await asyncio.sleep(self._free - now)

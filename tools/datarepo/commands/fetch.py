@@ -1,13 +1,13 @@
-"""Fetching the archives of assets in use into workspace and cache.
+"""`tools/fetch-asset`: the archives of assets in use, brought into workspace and cache.
 
 fetch
-├── Repository.look     what is here already needs no network
-├── blob.ask            the others must still be the blobs that their import stages record
-├── _check_room         what is left of the archives, and their contents, against the free disk
-└── _bring              under the lock of the asset's partial file
-    ├── download        what is missing of it
-    ├── _verify         against the publisher's Content-MD5 and the md5 in the import stage
-    └── _complete       Repository.complete: cached, linked, recorded
+├── Repository.look   what is here already needs no network
+├── blob.ask          the others must still be the blobs that their import stages record
+├── check_room        what is left of the archives, and their contents, against the free disk
+└── _Run.bring        under the lock of the asset's part file
+    ├── download      what is missing of it
+    ├── _mismatch     the publisher's Content-MD5 and the md5 in the import stage against its own
+    └── Repository.complete    cached, linked, recorded
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from datarepo import console, disk
-from datarepo.archives import contents
+from datarepo.archives.reader import FileReader
 from datarepo.azure import blob as blobs
-from datarepo.azure import source
-from datarepo.azure.blob import Place
+from datarepo.azure.blob import Address
 from datarepo.azure.download import download
-from datarepo.azure.part_file import Partial
-from datarepo.azure.retry import JOBS, Limiter
-from datarepo.commands.fetch_report import Action, Outcome, Report, sentence
+from datarepo.azure.part_file import PartFile
+from datarepo.azure.retry import RateLimit
+from datarepo.commands.fetch_report import Action, Arrival, FetchReport
+from datarepo.commands.survey import check_room, survey, survey_blobs
 from datarepo.console import size
 from datarepo.errors import ArchiveError, BlobChangedError, DiskError, StageError, UsageError
-from datarepo.pipeline import catalogue
-from datarepo.pipeline import import_stage as stage
-from datarepo.pipeline.repository import Kept, Repository, at_root, find_root, writing
+from datarepo.pipeline import catalogue, import_stage
+from datarepo.pipeline.location import Location
+from datarepo.pipeline.remotes import Remotes
+from datarepo.pipeline.repository import Repository
+from datarepo.pipeline.root import at_root, find_root, part_files, writing
+from datarepo.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -51,11 +54,11 @@ def fetch(
     *,
     every: bool = False,
     path: Path | None = None,
-    jobs: int = JOBS,
+    jobs: int = 16,
     rate: float | None = None,
     force: bool = False,
     quiet: bool = False,
-) -> Report:
+) -> FetchReport:
     """Fetch the archives of the named assets, or of all in use.
 
     `path` is an archive carried in by hand, for a single asset; `rate` limits the bytes a second;
@@ -72,36 +75,36 @@ def fetch(
         raise UsageError(f"there is no file {path}", "--from takes the path of an archive")
     with ThreadPoolExecutor(1) as pool:
         # DVC takes about a second to start, which the network can use.
-        run = _Run(root, pool.submit(_start, root, assets[0]), jobs, Limiter(rate))
+        run = _Run(root, pool.submit(_start, root, assets[0]), jobs, RateLimit(rate))
         coming = [asset for asset in assets if run.look(asset, path) is None]
         if path:
-            done = run.take(coming[0], path, force=force) if coming else run.settle(assets[0])
-            return Report((done,), functools.partial(at_root, root))
-        found = _ask(run, coming)
+            arrival = run.take(coming[0], path, force=force) if coming else run.settle(assets[0])
+            return FetchReport([arrival], functools.partial(at_root, root))
+        addresses, found = _ask(run, coming)
         if coming and not force:
-            _check_room(root, found)
-        outcomes: list[Outcome] = []
-        with console.Progress(quiet) as progress, _told_if_cut_short(outcomes):
+            _check_room(root, addresses, found)
+        arrivals: list[Arrival] = []
+        with Progress(quiet) as progress, _told_if_cut_short(arrivals):
             advances = {
-                name: progress.task(name, blob.size, Partial(root, name).start(blob).here)
-                for name, (_, blob) in found.items()
+                asset: progress.task(asset.name, blob.size, run.part_file(asset).start(blob).here)
+                for asset, blob in found.items()
             }
             for asset in assets:
                 if asset in coming:
-                    outcomes.append(run.bring(asset, *found[asset.name], advances[asset.name]))
+                    arrivals.append(run.bring(asset, addresses[asset], found[asset], advances[asset]))
                 else:
-                    outcomes.append(run.settle(asset))
-        return Report(tuple(outcomes), functools.partial(at_root, root))
+                    arrivals.append(run.settle(asset))
+        return FetchReport(arrivals, functools.partial(at_root, root))
 
 
 @contextlib.contextmanager
-def _told_if_cut_short(outcomes: Sequence[Outcome]) -> Iterator[None]:
+def _told_if_cut_short(arrivals: Sequence[Arrival]) -> Iterator[None]:
     """Tell what was done for the first assets when a later one fails: there will be no report."""
     try:
         yield
     except BaseException:
-        for outcome in outcomes:
-            console.note(f"{outcome.asset.name}: {sentence(outcome)}")
+        for arrival in arrivals:
+            console.note(str(arrival))
         raise
 
 
@@ -125,39 +128,45 @@ def _wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) 
     return assets
 
 
-def _ask(run: _Run, assets: Sequence[Asset]) -> dict[str, tuple[Place, Blob]]:
+def _ask(run: _Run, assets: Sequence[Asset]) -> tuple[dict[Asset, Address], dict[Asset, Blob]]:
     """Where the assets' blobs are, and that they are still the recorded ones."""
-    sources = {name: source.load(run.root, name) for name in {asset.source for asset in assets}}
-    places = {asset.name: Place(sources[asset.source], asset.path) for asset in assets}
-    found = blobs.ask(places)
+    remotes = Remotes(run.root)
+    sources = {name: remotes.source(name) for name in {asset.source for asset in assets}}
+    addresses = {asset: Address(sources[asset.source], asset.path) for asset in assets}
+    answers = blobs.ask({asset.name: address for asset, address in addresses.items()})
     for asset in assets:
-        if not run.recorded(asset).describes(found[asset.name]):
-            partial = Partial(run.root, asset.name)
-            with partial.locked():
-                partial.discard()
+        if not run.recorded(asset).describes(answers[asset.name]):
+            part_file = run.part_file(asset)
+            with part_file.locked():
+                part_file.discard()
             raise run.changed(asset)
-    return {name: (places[name], found[name]) for name in found}
+    return addresses, {asset: answers[asset.name] for asset in assets}
 
 
-def _check_room(root: Path, found: Mapping[str, tuple[Place, Blob]]) -> None:
-    zips = {name: place for name, (place, _) in found.items() if place.path.lower().endswith(".zip")}
-    surveyed = contents.survey(zips, {name: found[name][1] for name in zips})
-    left = sum(blob.size - Partial(root, name).start(blob).here for name, (_, blob) in found.items())
-    disk.check(root, left, sum(each.size for each in surveyed.values()))
+def _check_room(root: Path, addresses: Mapping[Asset, Address], found: Mapping[Asset, Blob]) -> None:
+    contents = sum(each.size for each in survey_blobs(root, addresses, found).values())
+    archives = sum(
+        blob.size - PartFile(part_files(root), asset.name).start(blob).here for asset, blob in found.items()
+    )
+    check_room(root, archives, contents)
 
 
 class _Run:
     """What the work on every asset of a run needs."""
 
-    def __init__(self, root: Path, starting: Future[Repository], jobs: int, limiter: Limiter) -> None:
+    def __init__(self, root: Path, starting: Future[Repository], jobs: int, rate_limit: RateLimit) -> None:
         self.root = root
         self._starting = starting
         self._jobs = jobs
-        self._limiter = limiter
+        self._rate_limit = rate_limit
+
+    def part_file(self, asset: Asset) -> PartFile:
+        """What has arrived of an asset's archive."""
+        return PartFile(part_files(self.root), asset.name)
 
     def recorded(self, asset: Asset) -> ImportStage:
         """The import stage as it stands now: another run may have completed it."""
-        recorded = stage.read(self.root, asset)
+        recorded = import_stage.read(self.root, asset)
         if recorded is None:
             raise StageError(
                 f"{asset.stage} is missing, though {asset.name} is in use",
@@ -166,16 +175,22 @@ class _Run:
             )
         return recorded
 
-    def look(self, asset: Asset, carried: Path | None = None) -> Kept | None:
+    def look(self, asset: Asset, carried: Path | None = None) -> Location | None:
         """Where on this machine the recorded archive is.
 
         StageError when something else is in its place: DVC would ask whether to overwrite it.
         """
         # First the file: a run that has just put it there has recorded its md5 before.
         there = (self.root / asset.file).exists()
-        md5 = self.recorded(asset).md5
-        if md5:
-            return self._starting.result().look(asset, md5)
+        stage = self.recorded(asset)
+        if stage.md5:
+            presence = self._starting.result().look({asset: stage})[asset]
+            if presence.in_the_way:
+                raise StageError(
+                    f"{asset.file} is there, and is not the file that {asset.stage} records",
+                    "move it away, then run the same command again",
+                )
+            return presence.archive if presence.archive in (Location.WORKSPACE, Location.CACHE) else None
         if there and not (carried and carried.exists() and carried.samefile(self.root / asset.file)):
             raise StageError(
                 f"{asset.file} is already there, and nothing tells whether it is the archive",
@@ -184,7 +199,7 @@ class _Run:
         return None
 
     def changed(self, asset: Asset) -> BlobChangedError:
-        """The error of a blob that is not the recorded one any more, once its partial file is dropped."""
+        """The error of a blob that is not the recorded one any more, once its part file is dropped."""
         pinned = self.recorded(asset).md5
         pull = "dvc pull, if a team remote has the recorded archive; or " if pinned else ""
         return BlobChangedError(
@@ -193,67 +208,70 @@ class _Run:
             f"{pull}tools/add-asset {asset.name} records the new one",
         )
 
-    def settle(self, asset: Asset) -> Outcome:
+    def settle(self, asset: Asset) -> Arrival:
         """Link an archive that is here to where it is not."""
-        recorded, kept = self.recorded(asset), self.look(asset)
+        stage, location = self.recorded(asset), self.look(asset)
         self._starting.result().settle(asset)
-        Partial(self.root, asset.name).discard()  # of a run killed at its very end
-        action = Action.LINKED if kept is Kept.CACHE else Action.COMPLETE
-        return Outcome(asset, action, recorded.size, recorded.md5 or "", here=recorded.size)
+        self.part_file(asset).discard()  # of a run killed at its very end
+        action = Action.LINKED if location is Location.CACHE else Action.COMPLETE
+        return Arrival(asset, action, stage.size, stage.md5 or "", here=stage.size)
 
-    def bring(self, asset: Asset, place: Place, blob: Blob, advance: Callable[[int], None]) -> Outcome:
+    def bring(self, asset: Asset, address: Address, blob: Blob, advance: Callable[[int], None]) -> Arrival:
         """Download what is missing of an archive, verify and complete it."""
-        partial, begun = Partial(self.root, asset.name), time.monotonic()
-        with partial.locked():
+        part_file, begun = self.part_file(asset), time.monotonic()
+        with part_file.locked():
             if self.look(asset):
                 return self.settle(asset)  # another run was at work on it, and is done
-            start = partial.start(blob)
+            start = part_file.start(blob)
             if start.why:
                 console.note(f"{asset.name}: starting again, because {start.why}")
             try:
                 md5 = start.state.md5 or download(
-                    place, blob, partial, start, advance, jobs=self._jobs, limiter=self._limiter
+                    address, blob, part_file, start, advance, jobs=self._jobs, rate_limit=self._rate_limit
                 )
             except BlobChangedError:
-                partial.discard()
+                part_file.discard()
                 raise self.changed(asset) from None
             except OSError as error:
-                raise self._told_if_full(error, asset, partial) from None
+                raise self._told_if_full(error, asset, part_file) from None
             expected = self._expected(asset, blob.md5)
             if wrong := _mismatch(md5, expected):
-                partial.discard()
+                part_file.discard()
                 raise ArchiveError(
                     f"{asset.file} did not arrive as it was published: {wrong}; what arrived is removed",
                     "run the same command again; if it fails again, tell the publisher of the data",
                 )
-            partial.seal(md5)
-            self._complete(asset, partial.path, md5)
-            partial.discard()
+            part_file.seal(md5)
+            self._complete(asset, part_file.path, md5)
+            part_file.discard()
             action, seconds = Action(start.case.value), time.monotonic() - begun
-            return Outcome(asset, action, blob.size, md5, start.here, start.why, seconds, bool(expected))
+            return Arrival(asset, action, blob.size, md5, start.here, start.why, seconds, bool(expected))
 
-    def take(self, asset: Asset, path: Path, *, force: bool) -> Outcome:
+    def take(self, asset: Asset, path: Path, *, force: bool) -> Arrival:
         """Take an archive from a path, verify and complete it; no network is needed."""
-        recorded, partial = self.recorded(asset), Partial(self.root, asset.name)
-        if path.stat().st_size != recorded.size:
-            raise _not_the_archive(asset, path, f"{path.stat().st_size} bytes, expected {recorded.size}")
+        stage, part_file = self.recorded(asset), self.part_file(asset)
+        if path.stat().st_size != stage.size:
+            raise _not_the_archive(asset, path, f"{path.stat().st_size} bytes, expected {stage.size}")
         if not force:
-            extracted = contents.of_file(path).size if asset.suffix == ".zip" else 0
-            disk.check(self.root, recorded.size, extracted)
-        with partial.locked():
-            carried = partial.folder / f"{asset.name}.carried"
+            contents = 0
+            if asset.suffix == ".zip":
+                with FileReader(path) as reader:
+                    contents = survey(self.root, asset, reader).size
+            check_room(self.root, stage.size, contents)
+        with part_file.locked():
+            carried = part_file.folder / f"{asset.name}.carried"
             try:
                 md5 = _copy(path, carried)
-                expected = self._expected(asset, recorded.content_md5)
+                expected = self._expected(asset, stage.content_md5)
                 if wrong := _mismatch(md5, expected):
                     raise _not_the_archive(asset, path, wrong)
                 self._complete(asset, carried, md5)
             except OSError as error:
-                raise self._told_if_full(error, asset, partial) from None
+                raise self._told_if_full(error, asset, part_file) from None
             finally:
                 carried.unlink(missing_ok=True)
-            partial.discard()
-        return Outcome(asset, Action.TAKEN, recorded.size, md5, recorded.size, str(path), 0.0, bool(expected))
+            part_file.discard()
+        return Arrival(asset, Action.TAKEN, stage.size, md5, stage.size, str(path), 0.0, bool(expected))
 
     def _expected(self, asset: Asset, published: str | None) -> dict[str, str]:
         expected = {"the publisher's Content-MD5": published, asset.stage: self.recorded(asset).md5}
@@ -263,10 +281,10 @@ class _Run:
         with writing(self.root):
             self._starting.result().complete(asset, file, md5)
 
-    def _told_if_full(self, error: OSError, asset: Asset, partial: Partial) -> OSError:
+    def _told_if_full(self, error: OSError, asset: Asset, part_file: PartFile) -> OSError:
         if not disk.is_full(error):
             return error
-        kept = sum(end - start for start, end in partial.state.done)
+        kept = sum(end - start for start, end in part_file.state.done)
         return DiskError(
             f"the disk is full ({error.strerror}): {size(kept)} of {asset.file} are there and kept",
             "make room, then run the same command again, it continues",

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from datarepo.commands.report import Report
 from datarepo.console import duration, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from datarepo.pipeline.catalogue import Asset
 
@@ -26,8 +27,8 @@ class Action(Enum):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What happened for one asset; `here` are the bytes that need not be downloaded."""
+class Arrival:
+    """What was done for one asset; `here` are the bytes that need not be downloaded."""
 
     asset: Asset
     action: Action
@@ -43,60 +44,56 @@ class Outcome:
         """The bytes that came over the network."""
         return self.size - self.here
 
+    def __str__(self) -> str:
+        whole = size(self.size)
+        if self.action is Action.COMPLETE:
+            return f"{self.asset.name}: complete already, {whole}"
+        if self.action is Action.LINKED:
+            return f"{self.asset.name}: complete already, linked from the cache, {whole}"
+        checked = "md5 verified" if self.checked else f"md5 {self.md5}, and none published to compare with"
+        if self.action is Action.TAKEN:
+            return f"{self.asset.name}: taken from {self.why}, {whole}, {checked}"
+        rate = size(self.downloaded / max(self.seconds, 0.001))
+        took = f"in {duration(self.seconds)} ({rate}/s), {checked}"
+        if self.action is Action.RESUMED:
+            percent = 100 * self.here / self.size
+            return f"{self.asset.name}: resumed at {percent:.0f} %, {size(self.downloaded)} of {whole} {took}"
+        if self.action is Action.RESTARTED:
+            return f"{self.asset.name}: restarted because {self.why}; {whole} {took}"
+        return f"{self.asset.name}: fetched, {whole} {took}"
+
+    def facts(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "name": self.asset.name,
+            "action": self.action.value,
+            "file": self.asset.file,
+            "size": self.size,
+            "md5": self.md5,
+            "verified": self.checked,
+            "downloaded": self.downloaded,
+            "seconds": round(self.seconds, 3),
+            "why": self.why,
+        }
+
 
 @dataclass(frozen=True)
-class Report:
-    """The result of a run: an outcome for each asset."""
+class FetchReport(Report):
+    """The result of a run: what was done for each asset."""
 
-    outcomes: tuple[Outcome, ...]
+    arrivals: Sequence[Arrival]
     typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     @property
     def next(self) -> str:
         """What to run next, empty when there is nothing to unzip."""
-        return self.typed("dvc repro") if any(each.asset.suffix for each in self.outcomes) else ""
+        return self.typed("dvc repro") if any(arrival.asset.suffix for arrival in self.arrivals) else ""
 
     def lines(self) -> Iterable[str]:
-        """The result for people: a line an asset, and what to run next."""
-        for outcome in self.outcomes:
-            yield f"{outcome.asset.name}: {sentence(outcome)}"
+        """A line an asset, and what to run next."""
+        yield from map(str, self.arrivals)
         yield f"next: {self.next or 'nothing, it is here as it is'}"
 
     def document(self) -> dict[str, Any]:
-        """The result for programs; sizes in bytes, times in seconds."""
-        return {"assets": [facts(outcome) for outcome in self.outcomes], "next": self.next}
-
-
-def sentence(outcome: Outcome) -> str:
-    """Tell what happened to an asset."""
-    whole = size(outcome.size)
-    if outcome.action is Action.COMPLETE:
-        return f"complete already, {whole}"
-    if outcome.action is Action.LINKED:
-        return f"complete already, linked from the cache, {whole}"
-    checked = "md5 verified" if outcome.checked else f"md5 {outcome.md5}, and none published to compare with"
-    if outcome.action is Action.TAKEN:
-        return f"taken from {outcome.why}, {whole}, {checked}"
-    rate = size(outcome.downloaded / max(outcome.seconds, 0.001))
-    took = f"in {duration(outcome.seconds)} ({rate}/s), {checked}"
-    if outcome.action is Action.RESUMED:
-        percent = 100 * outcome.here / outcome.size
-        return f"resumed at {percent:.0f} %, {size(outcome.downloaded)} of {whole} {took}"
-    if outcome.action is Action.RESTARTED:
-        return f"restarted because {outcome.why}; {whole} {took}"
-    return f"fetched, {whole} {took}"
-
-
-def facts(outcome: Outcome) -> dict[str, Any]:
-    """The facts of an outcome, for programs."""
-    return {
-        "name": outcome.asset.name,
-        "action": outcome.action.value,
-        "file": outcome.asset.file,
-        "size": outcome.size,
-        "md5": outcome.md5,
-        "verified": outcome.checked,
-        "downloaded": outcome.downloaded,
-        "seconds": round(outcome.seconds, 3),
-        "why": outcome.why,
-    }
+        """Sizes in bytes, times in seconds."""
+        return {"assets": [arrival.facts() for arrival in self.arrivals], "next": self.next}

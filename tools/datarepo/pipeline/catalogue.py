@@ -2,31 +2,34 @@
 
 roots:
   dataset: data                               where the folders of a kind lie
-assets:                                       in use: dvc.yaml iterates over them
-  vqa:
-    archive: archives/vqa.zip
-    dir: data/vqa
 catalogue:
   vqa:
     kind: dataset
     blob: remote://oscar/datasets/vqa.zip     remote://SOURCE/PATH, as in the stage's dependency
     dir: ${roots.dataset}/vqa
+    max_ratio: 500                            if need be: how many times its size it may unpack to
+assets:                                       in use: dvc.yaml iterates over them; the tools write
+  vqa:                                        this section whole, sorted by name
+    archive: archives/vqa.zip
+    dir: data/vqa
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import yaml
 
-from datarepo.archives import formats as archive
+from datarepo.archives import formats
 from datarepo.atomic_file import replace_text
 from datarepo.errors import CatalogueError, UsageError
-from datarepo.pipeline import yamltext
+from datarepo.pipeline import yaml_file
+from datarepo.pipeline.root import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,6 +56,7 @@ class Asset:
     kind: str
     blob: str
     dir: str
+    max_ratio: float | None = None  # how many times its size the archive may unpack to
 
     @property
     def source(self) -> str:
@@ -67,7 +71,7 @@ class Asset:
     @property
     def suffix(self) -> str:
         """The archive suffix of its blob, empty when the blob is no archive."""
-        return archive.suffix(self.path)
+        return formats.suffix(self.path)
 
     @property
     def file(self) -> str:
@@ -81,6 +85,11 @@ class Asset:
         """Its import stage, from the repository's root."""
         return f"{self.file}.dvc"
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What DVC keeps of it, from the repository's root: the archive and its contents, or the file."""
+        return (self.file, self.dir) if self.suffix else (self.file,)
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -92,7 +101,7 @@ class Catalogue:
 
     def find(self, names: Iterable[str]) -> list[Asset]:
         """The assets of those names, each once; UsageError names the closest ones to an unknown name."""
-        found = []
+        assets = []
         for name in dict.fromkeys(names):
             if name not in self.assets:
                 close = closest(name, self.assets)
@@ -100,8 +109,8 @@ class Catalogue:
                     f"there is no asset named '{name}' in the catalogue of {FILE}",
                     f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(self.assets)}",
                 )
-            found.append(self.assets[name])
-        return found
+            assets.append(self.assets[name])
+        return assets
 
 
 def in_use(root: Path, known: Catalogue, asset: Asset) -> bool:
@@ -125,13 +134,23 @@ def is_folder(folder: str) -> bool:
     return bool(_FOLDER.fullmatch(folder)) and folder.partition("/")[0] != ARCHIVES
 
 
-def overlapping(asset: Asset, others: Iterable[Asset]) -> Asset | None:
-    """The first other asset whose folder is this one's, or inside it, or around it; case does not count."""
-    mine = f"{asset.dir}/".casefold()
-    for other in others:
-        theirs = f"{other.dir}/".casefold()
-        if other.name != asset.name and (mine.startswith(theirs) or theirs.startswith(mine)):
-            return other
+def overlapping(folder: str, assets: Iterable[Asset]) -> Asset | None:
+    """The first asset whose folder is this one, or inside it, or around it; case does not count."""
+    mine = f"{folder}/".casefold()
+    for asset in assets:
+        theirs = f"{asset.dir}/".casefold()
+        if mine.startswith(theirs) or theirs.startswith(mine):
+            return asset
+    return None
+
+
+def _first_overlap(assets: Iterable[Asset]) -> tuple[Asset, Asset] | None:
+    """Two assets whose folders are not apart, in time that grows with their number alone."""
+    previous: Asset | None = None
+    for asset in sorted(assets, key=lambda asset: f"{asset.dir}/".casefold()):
+        if previous and f"{asset.dir}/".casefold().startswith(f"{previous.dir}/".casefold()):
+            return previous, asset
+        previous = asset
     return None
 
 
@@ -141,13 +160,15 @@ def default_folder(kind: str, name: str) -> str:
 
 
 def closest(name: str, known: Iterable[str]) -> list[str]:
-    """Up to three known names that a typing mistake may have turned into this one.
+    """The known names that were perhaps meant: those it is a part of, then up to three like it.
 
-    >>> closest("VQ", ["vqa", "GQA", "coco_ir"])
-    ['vqa']
+    >>> closest("coco", ["coco_caption", "vqa", "coco_ir"]), closest("VQ", ["vqa", "GQA"])
+    (['coco_caption', 'coco_ir'], ['vqa'])
     """
     by_lower = {each.lower(): each for each in known}
-    return [by_lower[each] for each in difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)]
+    whole = [lower for lower in by_lower if name.lower() in lower]
+    alike = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
+    return [by_lower[lower] for lower in dict.fromkeys([*whole, *alike])]
 
 
 def load(root: Path) -> Catalogue:
@@ -170,7 +191,7 @@ def read_text(root: Path) -> str:
 def parse(text: str) -> Catalogue:
     """Make a catalogue of the text of `params.yaml`; errors as for `load`."""
     try:
-        document = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = yaml.compose(text, Loader=yaml_file.Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise CatalogueError(
@@ -184,11 +205,11 @@ def parse(text: str) -> Catalogue:
     roots = {kind: top.mapping("roots").text(kind) for kind in ("dataset", *top.mapping("roots").names())}
     listed = top.mapping("catalogue")
     assets = {name: _asset(name, listed.mapping(name), roots) for name in listed.names()}
-    for name, asset in assets.items():
-        if other := overlapping(asset, assets.values()):
-            raise listed.mapping(name).wrong(
-                f"{asset.dir} is not apart from {other.dir} of '{other.name}'", "dir"
-            )
+    if overlap := _first_overlap(assets.values()):
+        outer, inner = overlap
+        raise listed.mapping(inner.name).wrong(
+            f"{inner.dir} is not apart from {outer.dir} of '{outer.name}'", "dir"
+        )
     used = top.mapping("assets", may_be_empty=True)
     for name in used.names():
         _check_used(name, used.mapping(name), assets)
@@ -207,7 +228,8 @@ def _asset(name: str, entry: _Mapping, roots: Mapping[str, str]) -> Asset:
     folder = _ROOT.sub(lambda match: roots[match[1]], folder)
     if not is_folder(folder):
         raise entry.wrong(f"{folder!r} is no folder below the repository's root", "dir")
-    return Asset(name, entry.text("kind"), blob, folder)
+    max_ratio = entry.number("max_ratio") if "max_ratio" in entry.names() else None
+    return Asset(name, entry.text("kind"), blob, folder, max_ratio)
 
 
 def _check_used(name: str, entry: _Mapping, assets: Mapping[str, Asset]) -> None:
@@ -257,6 +279,12 @@ class _Mapping:
             raise self.wrong("a text is expected here", name)
         return str(node.value)
 
+    def number(self, name: str) -> float:
+        try:
+            return float(self.text(name))
+        except ValueError:
+            raise self.wrong("a number is expected here", name) from None
+
     def _get(self, name: str) -> tuple[int, yaml.Node]:
         if name not in self._entries:
             raise self.wrong("this key is missing", name)
@@ -269,40 +297,70 @@ class _Mapping:
         return CatalogueError(f"{where}: {why}", f"git diff {FILE} shows what changed since the last commit")
 
 
-def use(root: Path, asset: Asset) -> None:
-    """Put an archive among the assets in use; nothing else of the file changes, and nothing if it is there.
+def save(root: Path, text: str) -> None:
+    """Write `params.yaml`, if its text has changed."""
+    if text != read_text(root):
+        replace_text(root / FILE, text, scratch=scratch(root))
 
-    A file that is no archive needs no unzip stage, so `dvc.yaml` does not iterate over it.
+
+def with_used(text: str, assets: Iterable[Asset]) -> str:
+    """The text of `params.yaml` with just these assets in use; every other section stays as it is.
+
+    A file that is no archive needs no unzip stage, so `dvc.yaml` does not iterate over it. Raises
+    CatalogueError when `assets` is written in a way that the tools cannot replace.
     """
-    text = read_text(root)
-    if asset.suffix and asset.name not in parse(text).used:
-        _insert(root, text, "assets", asset.name, _entry_in_use(asset))
+    used = {
+        asset.name: _entry_in_use(asset)
+        for asset in sorted(assets, key=lambda asset: asset.name)
+        if asset.suffix
+    }
+    section = yaml_file.dump({"assets": used})
+    match = _section(text, "assets")
+    if match:
+        edited = text[: match.start()] + _lines(section, text) + text[match.end() :]
+    else:
+        edited = text + ("" if text.endswith("\n") or not text else "\n") + _lines(f"\n{section}", text)
+    return _checked(text, edited, "assets", used)
 
 
-def disuse(root: Path, asset: Asset) -> None:
-    """Take an asset out of those in use; nothing else of the file changes."""
-    text = read_text(root)
-    if asset.name in parse(text).used:
-        try:
-            replace_text(root / FILE, yamltext.remove(text, "assets", asset.name))
-        except ValueError as error:
-            raise CatalogueError(f"{FILE}: {error}", f"remove assets.{asset.name} by hand") from None
+def with_entry(text: str, asset: Asset, folder: str) -> str:
+    """The text of `params.yaml` with a new asset at the end of its catalogue.
 
-
-def enter(root: Path, asset: Asset, folder: str) -> None:
-    """Enter a new asset in the catalogue; `folder` is its `dir` as it is to be written there."""
+    `folder` is its `dir` as it is to be written there. Raises CatalogueError as `with_used` does.
+    """
     entry = {"kind": asset.kind, "blob": asset.blob, "dir": folder}
-    _insert(root, read_text(root), "catalogue", asset.name, entry)
+    match = _section(text, "catalogue")
+    assert match, "params.yaml was read, and has a catalogue"
+    indent = re.search(r"\n([ \t]+)[^\s#]", match[0])
+    lines = textwrap.indent(yaml_file.dump({asset.name: entry}), indent[1] if indent else "  ")
+    before = text[: match.end()]
+    before += "" if before.endswith("\n") else "\n"
+    edited = before + _lines(lines, text) + text[match.end() :]
+    catalogue = {**yaml_file.load(text)["catalogue"], asset.name: entry}
+    return _checked(text, edited, "catalogue", catalogue)
 
 
-def _insert(root: Path, text: str, key: str, name: str, entry: Mapping[str, str]) -> None:
+def _section(text: str, key: str) -> re.Match[str] | None:
+    """The lines of a top-level key: its own and the indented ones below it."""
+    return re.search(rf"^{key}:[^\n]*\n?(?:[ \t]+[^\n]*(?:\n|$)|\r?\n(?=[ \t]+\S))*", text, re.MULTILINE)
+
+
+def _lines(lines: str, text: str) -> str:
+    """The lines with the line endings of a text."""
+    return lines.replace("\n", "\r\n") if "\r\n" in text else lines
+
+
+def _checked(before: str, after: str, key: str, expected: object) -> str:
+    """The text after an edit, if that is the only change it made."""
     try:
-        text = yamltext.insert(text, key, name, entry)
-    except ValueError as error:
-        fields = ", ".join(f"{field}: {content}" for field, content in entry.items())
-        raise CatalogueError(f"{FILE}: {error}", f"write it by hand: {key}.{name} with {fields}") from None
-    parse(text)  # whatever is written can be read again
-    replace_text(root / FILE, text)
+        if yaml_file.load(after) == {**(yaml_file.load(before) or {}), key: expected}:
+            return after
+    except yaml.YAMLError:
+        pass
+    raise CatalogueError(
+        f"{FILE}: '{key}' is written in a way that the tools cannot edit",
+        f"write it in lines of its own, indented below '{key}:', then run the same command again",
+    )
 
 
 def _entry_in_use(asset: Asset) -> dict[str, str]:

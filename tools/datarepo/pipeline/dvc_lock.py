@@ -1,12 +1,14 @@
-"""DVC's lock file, `dvc.lock`: which folders `dvc repro` made, and of which archives."""
+"""DVC's lock file, `dvc.lock`: which contents `dvc repro` made, and of which archives."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 
 from datarepo.errors import StageError
+from datarepo.pipeline import yaml_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,19 +16,28 @@ if TYPE_CHECKING:
 FILE = "dvc.lock"
 
 
-def unzipped(root: Path) -> dict[str, str]:
-    """The folders that unzip stages made, each with the md5 of the archive it came from.
+@dataclass(frozen=True)
+class Unzipped:
+    """What an unzip stage made: a folder, the md5 of the archive, and DVC's hash of the contents."""
+
+    folder: str
+    archive: str
+    contents: str
+
+
+def read(root: Path) -> dict[str, Unzipped]:
+    """What unzip stages made, by the asset's name.
 
     Raises StageError when the file is not as DVC writes it, after a merge for instance.
     """
     try:
-        document = yaml.safe_load((root / FILE).read_text(encoding="utf-8")) or {}
-        stages = document.get("stages") or {}
+        document = yaml_file.load((root / FILE).read_text(encoding="utf-8")) or {}
         return {
-            out["path"]: each["deps"][0]["md5"]
-            for name, each in stages.items()
+            name.removeprefix("unzip@"): Unzipped(
+                stage["outs"][0]["path"], stage["deps"][0]["md5"], stage["outs"][0]["md5"]
+            )
+            for name, stage in (document.get("stages") or {}).items()
             if name.startswith("unzip@")
-            for out in each["outs"]
         }
     except FileNotFoundError:
         return {}

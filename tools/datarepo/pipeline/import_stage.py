@@ -23,6 +23,7 @@ import yaml
 
 from datarepo.archives.formats import stem
 from datarepo.errors import StageError
+from datarepo.pipeline import yaml_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +57,7 @@ def read(root: Path, asset: Asset) -> ImportStage | None:
     except FileNotFoundError:
         return None
     try:
-        document = yaml.safe_load(text)
+        document = yaml_file.load(text)
         return parse(document, asset)
     except (yaml.YAMLError, UnicodeDecodeError):
         raise _edited(asset, "it is not YAML") from None
@@ -88,7 +89,7 @@ def parse(document: Any, asset: Asset) -> ImportStage:  # noqa: ANN401  # whatev
 def published_stem(archive: Path) -> str | None:
     """The name without suffix under which an archive was published, by the import stage beside it."""
     try:
-        document = yaml.safe_load(archive.with_name(f"{archive.name}.dvc").read_text(encoding="utf-8"))
+        document = yaml_file.load(archive.with_name(f"{archive.name}.dvc").read_text(encoding="utf-8"))
         return stem(PurePosixPath(document["deps"][0]["path"]))
     except (OSError, ValueError, yaml.YAMLError, KeyError, IndexError, TypeError):
         return None

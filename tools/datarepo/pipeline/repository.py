@@ -1,8 +1,12 @@
-"""The repository: where it is, who may write to it, and what DVC does in it on our behalf.
+"""DVC at work in the repository, in this process: stages written, archives recorded, found and removed.
 
-find_root   the folder with .git and .dvc, from any folder below it
-writing     one writer at a time; whatever fails midway is undone
-Repository  DVC in this process: partial imports, and where a file is kept
+Repository
+├── record     blobs in import stages, partial: for any number of assets under one lock
+├── complete   an import with the archive that has arrived
+├── settle     an archive that is here, in workspace and cache
+├── look       what is on this machine of each asset
+├── ask_team   what the team remote has
+└── remove     stages, outputs and ignore entries
 """
 
 from __future__ import annotations
@@ -10,175 +14,100 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import sys
-from enum import Enum
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datarepo.atomic_file import remember, replace_text, undone_on_failure
+from datarepo.atomic_file import replace_text
 from datarepo.azure.blob import DEADLINE
+from datarepo.azure.part_file import PartFile
 from datarepo.console import note
-from datarepo.deadline import within
+from datarepo.deadline import ask_all
 from datarepo.errors import RepositoryError, StageError
-from datarepo.pipeline import import_stage as stage
+from datarepo.pipeline import dvc_lock, git_ignore, import_stage
+from datarepo.pipeline.location import Condition, Location, Presence
+from datarepo.pipeline.root import part_files, scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from datarepo.azure.blob import Blob
     from datarepo.pipeline.catalogue import Asset
-
-
-class Kept(Enum):
-    """Where a downloaded archive is, the nearest place first."""
-
-    WORKSPACE = "workspace"
-    CACHE = "cache"
-    TEAM = "team remote"
-    NOWHERE = "nowhere"
-    UNKNOWN = "unknown"  # the team remote cannot be asked
-
-
-def find_root(start: Path | None = None) -> Path:
-    """The root of the repository around a folder, by default the current one; StageError outside."""
-    start = (start or Path.cwd()).absolute()
-    for folder in (start, *start.parents):
-        if (folder / ".dvc").is_dir():
-            if any((each / ".git").exists() for each in (folder, *folder.parents)):
-                return folder
-            raise StageError(
-                f"{folder} is a DVC repository without git",
-                "clone the repository with git, or run 'git init' there",
-            )
-    raise StageError(
-        f"{start} is in no DVC repository",
-        "change into the clone of the repository, then run the command again",
-    )
-
-
-@contextlib.contextmanager
-def writing(root: Path) -> Iterator[None]:
-    """Hold the repository for one writer, and put back what it wrote when the work fails.
-
-    Another writer waits, and says so; a killed one leaves no lock behind.
-    """
-    from filelock import FileLock, Timeout
-
-    (root / ".dvc" / "tmp").mkdir(exist_ok=True)
-    lock = FileLock(root / ".dvc" / "tmp" / "datarepo.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        note("waiting for another command of tools/ that writes to this repository")
-        lock.acquire()
-    try:
-        with undone_on_failure():
-            yield
-    finally:
-        lock.release()
-
-
-def at_root(root: Path, command: str) -> str:
-    """The command as it is to be typed in the current folder: `dvc repro` looks for dvc.yaml there."""
-    here = Path.cwd()
-    return command if not command or here == root else f"cd {os.path.relpath(root, here)} && {command}"
+    from datarepo.pipeline.dvc_lock import Unzipped
+    from datarepo.pipeline.import_stage import ImportStage
 
 
 class Repository:
-    """DVC at work in the repository; starting it costs about half a second, so do it once."""
+    """DVC for one run of a command; starting it costs about half a second, so do it once."""
 
     def __init__(self, root: Path) -> None:
-        from dvc import dvcfile
         from dvc.repo import Repo
 
-        # DVC writes its files in place, so that a kill could leave half an import stage.
-        dvcfile.dump_yaml = _dump_whole
         logging.getLogger("dvc").setLevel(logging.ERROR)  # its hints would come between our lines
         self._root = root
         self._dvc: Any = Repo(str(root))
 
-    def import_partially(self, asset: Asset, blob: Blob) -> None:
-        """Write the asset's import stage without downloading: `dvc import-url --no-download`."""
+    def record(self, blobs: Mapping[Asset, Blob]) -> None:
+        """Record blobs in the assets' import stages, without an md5, so that `dvc repro` downloads them.
+
+        A stage that is missing is made, as `dvc import-url --no-download` would. All is checked before
+        anything is written; what a killed run has not written, the same call writes.
+        """
+        with self._working_on("import"):
+            new = {asset: self._create(asset) for asset in blobs if not (self._root / asset.stage).exists()}
+            self._check_outputs(new)
+            outputs = {asset: new[asset].outs[0] if asset in new else self.output(asset) for asset in blobs}
+            git_ignore.ignore(self._root, [path for asset in blobs for path in asset.outputs])
+            for asset, blob in blobs.items():
+                out = outputs[asset]
+                if out.hash_info and out.exists and not out.changed_checksum() and not out.changed_cache():
+                    out.remove()  # the old archive: a link, of which the cache has the bytes
+                self._dump(out.stage, blob)
+
+    def _create(self, asset: Asset) -> Any:  # noqa: ANN401  # DVC publishes no types
+        from dvc.utils import resolve_paths
+
         (self._root / asset.file).parent.mkdir(parents=True, exist_ok=True)
-        with self._working_on(asset.stage):
-            remember((self._root / asset.file).with_name(".gitignore"))  # DVC adds to it
-            made = self._dvc.imp_url(asset.blob, out=str(self._root / asset.file), no_download=True)
-            self._record(made, blob)
+        path, folder, out = resolve_paths(self._dvc, str(self._root / asset.file))
+        made = self._dvc.stage.create(
+            single_stage=True, validate=False, fname=path, wdir=folder, deps=[asset.blob], outs=[out]
+        )
+        made.frozen = True
+        return made
 
-    def make_partial(self, asset: Asset, blob: Blob) -> None:
-        """Record the blob as it is now and forget the archive's md5, so that `dvc repro` downloads it."""
-        with self._working_on(asset.stage):
-            out = self.output(asset)
-            if out.hash_info and out.exists and not out.changed_checksum() and not out.changed_cache():
-                out.remove()  # the old archive: a link, of which the cache has the bytes
-            self._record(out.stage, blob)
+    def _check_outputs(self, stages: Mapping[Asset, Any]) -> None:
+        """Raise StageError when another stage or git has what one of the new stages is to bring."""
+        from dvc.exceptions import OutputDuplicationError
 
-    def _record(self, found: Any, blob: Blob) -> None:  # noqa: ANN401  # DVC publishes no types
+        try:
+            self._dvc.check_graph(stages=set(stages.values()))
+        except OutputDuplicationError as error:
+            others = set(error.stages) - set(stages.values())
+            raise _dvc_says(f"{error.output}.dvc", OutputDuplicationError(error.output, others)) from None
+        for asset in stages:
+            for path in asset.outputs:
+                if self._dvc.scm.is_tracked(str(self._root / path)):
+                    raise StageError(
+                        f"{path} is tracked by git, and DVC is to keep it",
+                        f"git rm -r --cached {path}, then run the same command again",
+                    )
+
+    def _dump(self, stage: Any, blob: Blob | None = None) -> None:  # noqa: ANN401  # DVC publishes no types
+        """Write an import stage at one stroke; with a blob, as a partial import of it."""
+        from dvc.stage.serialize import to_single_stage_file
+        from dvc.utils.serialize import dumps_yaml
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_data.hashfile.meta import Meta
 
-        found.deps[0].hash_info = HashInfo("etag", blob.etag)
-        found.deps[0].meta = Meta(size=blob.size, etag=blob.etag)
-        found.outs[0].clear()
-        found.meta = stage.meta(blob)
-        found.md5 = found.compute_md5()
-        found.dump()
-
-    def remove(self, assets: Iterable[Asset], *, force: bool = False) -> dict[str, list[str]]:
-        """Remove the assets' stages with outputs and ignore entries; the paths removed, by asset.
-
-        The cache keeps what it has. Raises StageError, before anything is removed, when an output
-        holds what the cache does not have, unless `force`.
-        """
-        from dvc.dvcfile import Lockfile
-
-        lock = Lockfile(self._dvc, str(self._root / "dvc.lock"))
-        stages = {each.addressing: each for each in self._dvc.index.stages}
-        of = {asset.name: (stages.get(asset.stage), stages.get(f"unzip@{asset.name}")) for asset in assets}
-        removed: dict[str, list[str]] = {}
-        paths = [str(each.outs[0]) for found in of.values() for each in found if each]
-        with self._working_on("dvc remove"), self._alone_with(paths):
-            for name, found in of.items():
-                outs = [each.outs[0] for each in found if each and each.outs[0].exists]
-                lost = [out for out in outs if out.changed_checksum() or out.changed_cache()]
-                if lost and not force:
-                    raise StageError(
-                        f"{lost[0]} holds what the cache does not have",
-                        "'dvc commit' keeps it; --force deletes it",
-                    )
-                removed[name] = [str(out) for out in outs]
-            for imported, unzip in of.values():
-                for each in filter(None, (imported, unzip)):
-                    remember(Path(each.outs[0].fs_path).with_name(".gitignore"))
-                    each.remove_outs(ignore_remove=True, force=True)
-                if unzip:
-                    lock.remove_stage(unzip)
-                if imported:
-                    imported.dvcfile.remove_stage(imported)
-        return removed
-
-    def look(self, asset: Asset, md5: str) -> Kept | None:
-        """Where on this machine the asset's archive is, its content compared with the md5.
-
-        A file in the workspace is read only when DVC does not know its md5. StageError when it is not
-        the archive.
-        """
-        if (self._root / asset.file).exists() and self.output(asset).get_hash().value != md5:
-            raise StageError(
-                f"{asset.file} is there, and is not the file that {asset.stage} records",
-                "move it away, then run the same command again",
-            )
-        return self.here(asset, md5)
-
-    def settle(self, asset: Asset) -> None:
-        """Have the archive of a pinned stage in both workspace and cache, from whichever has it."""
-        with self._working_on(asset.stage):
-            out = self.output(asset)
-            if (self._root / asset.file).exists():
-                out.commit()
-            else:
-                out.checkout()
+        if blob:
+            stage.deps[0].hash_info = HashInfo("etag", blob.etag)
+            stage.deps[0].meta = Meta(size=blob.size, etag=blob.etag)
+            stage.outs[0].clear()
+            stage.meta = import_stage.meta(blob)
+        stage.md5 = stage.compute_md5()
+        replace_text(Path(stage.path), dumps_yaml(to_single_stage_file(stage)), scratch=scratch(self._root))
 
     def complete(self, asset: Asset, file: Path, md5: str) -> None:
         """Complete an import with a file of that md5, as `dvc repro` would have with its own download.
@@ -192,50 +121,182 @@ class Repository:
 
         with self._working_on(asset.stage):
             out = self.output(asset)
-            pinned = bool(out.hash_info)
             self._dvc.cache.local.add(str(file), localfs, md5, hardlink=True)
-            if not pinned:
-                remember((self._root / asset.file).with_name(".gitignore"))
-                out.ignore()
+            if not out.hash_info:
+                git_ignore.ignore(self._root, [asset.file])
                 out.hash_info = HashInfo("md5", md5)
                 out.meta = Meta(size=file.stat().st_size)
-                out.stage.md5 = out.stage.compute_md5()
-                out.stage.dump()
+                self._dump(out.stage)
             out.checkout()
+
+    def settle(self, asset: Asset) -> None:
+        """Have the archive of a pinned stage in both workspace and cache, from whichever has it."""
+        with self._working_on(asset.stage):
+            out = self.output(asset)
+            if (self._root / asset.file).exists():
+                out.commit()
+            else:
+                out.checkout()
+
+    def remove(self, assets: Iterable[Asset], *, force: bool = False) -> dict[Asset, list[str]]:
+        """Remove the assets' stages with outputs and ignore entries; the paths removed, by asset.
+
+        The cache keeps what it has. Raises StageError, before anything is removed, when an output
+        holds what the cache does not have, unless `force`.
+        """
+        from dvc.dvcfile import Lockfile
+
+        stages = {stage.addressing: stage for stage in self._dvc.index.stages}
+        outputs = {
+            asset: [
+                stages[address].outs[0]
+                for address in (asset.stage, f"unzip@{asset.name}")
+                if address in stages
+            ]
+            for asset in assets
+        }
+        paths = [str(out) for outs in outputs.values() for out in outs]
+        with self._working_on("dvc remove"), self._alone_with(paths):
+            present = {asset: [out for out in outs if out.exists] for asset, outs in outputs.items()}
+            for out in (out for outs in present.values() for out in outs):
+                if not force and (out.changed_checksum() or out.changed_cache()):
+                    raise StageError(
+                        f"{out} holds what the cache does not have",
+                        "'dvc commit' keeps it; --force deletes it",
+                    )
+            for out in (out for outs in present.values() for out in outs):
+                out.remove()
+            lock = Lockfile(self._dvc, str(self._root / "dvc.lock"))
+            self._forget(lock, [f"unzip@{asset.name}" for asset in outputs])
+            for asset in outputs:
+                (self._root / asset.stage).unlink(missing_ok=True)
+            git_ignore.unignore(self._root, [path for asset in outputs for path in asset.outputs])
+        return {asset: [str(out) for out in outs] for asset, outs in present.items()}
+
+    def _forget(self, lock: Any, names: Iterable[str]) -> None:  # noqa: ANN401  # DVC publishes no types
+        """Take stages out of `dvc.lock`, which goes when it holds no other, as in DVC."""
+        from dvc.utils.serialize import dumps_yaml
+
+        document, _ = lock._load_yaml(round_trip=True) if lock.exists() else ({}, "")  # as DVC does
+        stages = document.get("stages") or {}
+        gone = [name for name in names if stages.pop(name, None)]
+        if gone and stages:
+            replace_text(Path(lock.path), dumps_yaml(document), scratch=scratch(self._root))
+        elif gone:
+            Path(lock.path).unlink()
 
     def output(self, asset: Asset) -> Any:  # noqa: ANN401  # DVC publishes no types
         """The output of the asset's import stage, as DVC has it."""
         return self._dvc.stage.load_one(str(self._root / asset.stage)).outs[0]
 
-    def where(self, asset: Asset, md5: str) -> Kept:
-        """Where the asset's archive of that md5 is; the team remote is asked only when it has to be."""
-        return self.here(asset, md5) or self._on_team_remote(asset, md5)
+    def look(self, stages: Mapping[Asset, ImportStage | None]) -> dict[Asset, Presence]:
+        """Look what is on this machine of each asset; `stages` are the import stages as they stand.
 
-    def here(self, asset: Asset, md5: str) -> Kept | None:
-        """Where on this machine the asset's archive of that md5 is, None when it is not."""
-        if (self._root / asset.file).exists():
-            return Kept.WORKSPACE
-        return Kept.CACHE if self._dvc.cache.local.exists(md5) else None
+        DVC's state database makes what has not changed cheap to ask about; what it does not know is read.
+        """
+        made = dvc_lock.read(self._root)
+        return {asset: self._presence(asset, stage, made.get(asset.name)) for asset, stage in stages.items()}
 
-    def _on_team_remote(self, asset: Asset, md5: str) -> Kept:
-        from dvc.config import NoRemoteError
+    def _presence(self, asset: Asset, stage: ImportStage | None, made: Unzipped | None) -> Presence:
+        file_is_there = (self._root / asset.file).exists()
+        if stage is None:
+            return Presence(in_the_way=file_is_there)
+        archive, condition = self._find(asset.file, stage.md5)
+        in_the_way = condition is Condition.MODIFIED
+        if not asset.suffix:
+            return Presence(archive, None, condition, in_the_way=in_the_way)
+        arrived = PartFile(part_files(self._root), asset.name).arrived
+        if archive is Location.UPSTREAM and arrived:
+            archive = Location.PART_FILE
+        if made is None:
+            return Presence(archive, None, Condition.MISSING, arrived, in_the_way)
+        contents, condition = self._find(asset.dir, made.contents)
+        if condition is Condition.AS_RECORDED and made.archive != stage.md5:
+            condition = Condition.OLDER
+        return Presence(archive, contents, condition, arrived, in_the_way)
 
-        def ask() -> bool:
-            remote = self._dvc.cloud.get_remote_odb()
-            try:  # `exists` would take a remote that cannot be reached for an empty one
-                remote.fs.info(remote.oid_to_path(md5))
-            except FileNotFoundError:
-                return False
-            return True
+    def _find(self, path: str, oid: str | None) -> tuple[Location, Condition]:
+        """Where on this machine recorded data is, and how what lies at its path compares with it."""
+        condition = self._condition(path, oid)
+        if condition is Condition.AS_RECORDED:
+            return Location.WORKSPACE, condition
+        return (Location.CACHE if oid and self._is_cached(oid) else Location.UPSTREAM), condition
+
+    def _condition(self, path: str, oid: str | None) -> Condition:
+        from dvc_data.hashfile.build import build
+        from dvc_objects.fs.local import localfs
+
+        full = self._root / path
+        if not full.exists():
+            return Condition.MISSING
+        if oid is None:
+            return Condition.MODIFIED
+        _, _, content = build(
+            self._dvc.cache.local, str(full), localfs, "md5", ignore=self._dvc.dvcignore, dry_run=True
+        )
+        return Condition.AS_RECORDED if content.hash_info.value == oid else Condition.MODIFIED
+
+    def _is_cached(self, oid: str) -> bool:
+        """Whether the cache has a file, or a folder with all its files."""
+        from dvc_data.hashfile import check, load
+        from dvc_data.hashfile.hash_info import HashInfo
+        from dvc_objects.errors import ObjectFormatError
 
         try:
-            return Kept.TEAM if within(DEADLINE, ask) else Kept.NOWHERE
-        except NoRemoteError:
-            return Kept.NOWHERE
-        except Exception as error:  # noqa: BLE001  # each kind of remote fails in ways of its own
-            words = str(error).partition("\n")[0] or type(error).__name__
-            note(f"the team remote cannot be asked for {asset.file}: {words}")
-            return Kept.UNKNOWN
+            check(self._dvc.cache.local, load(self._dvc.cache.local, HashInfo("md5", oid)))
+        except (FileNotFoundError, ObjectFormatError):
+            return False
+        return True
+
+    def ask_team(
+        self, stages: Mapping[Asset, ImportStage], presences: Mapping[Asset, Presence]
+    ) -> dict[Asset, Presence]:
+        """Ask the team remote for what is not on this machine: the archives, or their contents."""
+        made = dvc_lock.read(self._root)
+        archives = self._ask_team({asset: stage.md5 for asset, stage in stages.items() if stage.md5})
+        contents = self._ask_team(
+            {
+                asset: made[asset.name].contents
+                for asset, location in archives.items()
+                if location is Location.UPSTREAM
+                and asset.name in made
+                and made[asset.name].archive == stages[asset].md5
+            }
+        )
+        return {
+            asset: replace(
+                presences[asset],
+                archive=location,
+                contents=contents.get(asset, presences[asset].contents),
+            )
+            for asset, location in archives.items()
+        }
+
+    def _ask_team(self, oids: Mapping[Asset, str]) -> dict[Asset, Location]:
+        """TEAM where the team remote has an object, UPSTREAM where not, UNKNOWN when it cannot be asked."""
+        from dvc.config import NoRemoteError
+
+        def ask(oid: str) -> Location | Exception:
+            try:  # `exists` would take a remote that cannot be reached for an empty one
+                remote = self._dvc.cloud.get_remote_odb()
+                remote.fs.info(remote.oid_to_path(oid))
+            except (NoRemoteError, FileNotFoundError):
+                return Location.UPSTREAM
+            except Exception as error:  # noqa: BLE001  # each kind of remote fails in ways of its own
+                return error
+            return Location.TEAM
+
+        questions = {asset.name: partial(ask, oid) for asset, oid in oids.items()}
+        answers = ask_all(questions, DEADLINE, "the team remote")
+        locations: dict[Asset, Location] = {}
+        for asset in oids:
+            answer = answers.get(asset.name, TimeoutError(f"no answer within {DEADLINE:.0f} seconds"))
+            if isinstance(answer, Exception):
+                words = str(answer).partition("\n")[0] or type(answer).__name__
+                note(f"the team remote cannot be asked for {asset.file}: {words}")
+                answer = Location.UNKNOWN
+            locations[asset] = answer
+        return locations
 
     @contextlib.contextmanager
     def _alone_with(self, paths: list[str]) -> Iterator[None]:
@@ -278,13 +339,8 @@ class Repository:
         except RepositoryError:
             raise
         except Exception as error:  # noqa: BLE001  # DVC lets through what its clients raise
-            raise StageError(
-                f"{what}: DVC says: {error}", "'dvc doctor' and 'dvc status' tell more"
-            ) from None
+            raise _dvc_says(what, error) from None
 
 
-def _dump_whole(path: str, data: object, **_: object) -> None:
-    """Write a file of DVC's as DVC would, but at one stroke."""
-    from dvc.utils.serialize import dumps_yaml
-
-    replace_text(Path(path), dumps_yaml(data))
+def _dvc_says(what: str, error: Exception) -> StageError:
+    return StageError(f"{what}: DVC says: {error}", "'dvc doctor' and 'dvc status' tell more")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MANY_BYTES, MANY_FILES = 1_000_000_000, 10_000
 
 
-def wanted(folder: Path, size: int, files: int) -> bool:
+def wants_hashes(folder: Path, size: int, files: int) -> bool:
     """Whether `folder` lies in a DVC repository, which will ask for hashes, and telling it pays.
 
     `size` is in bytes, of so many `files`.
@@ -28,7 +28,7 @@ def wanted(folder: Path, size: int, files: int) -> bool:
     return pays and any((above / ".dvc").is_dir() for above in folder.parents)
 
 
-def tell_dvc(folder: Path, digests: Mapping[str, str]) -> None:
+def record_hashes(folder: Path, digests: Mapping[str, str]) -> None:
     """Record the MD5 of each file, by its path below `folder`; `folder` has no links in its path.
 
     Nothing depends on this: where DVC's inside is not as in 3.67, DVC reads the files as ever.

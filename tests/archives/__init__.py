@@ -1,0 +1,1 @@
+"""What archives hold: formats, rules, and the folder they become."""

@@ -1,0 +1,1 @@
+"""What Azure serves: SAS, URLs, answers, and the state of a download."""

@@ -1,0 +1,1 @@
+"""What a user asks for: each command of `tools/`, as it is typed."""

@@ -1,0 +1,248 @@
+"""The doorways: one Typer function a command, with typed parameters and one call.
+
+tools/add-asset       add_asset       commands.add
+tools/fetch-asset     fetch_asset     commands.fetch
+tools/list-assets     list_assets     commands.list
+tools/remove-asset    remove_asset    commands.remove
+tools/unzip-asset     unzip_asset     commands.unzip
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003  # typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datarepo import console
+from datarepo.errors import RepositoryError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from datarepo.commands.report import Report
+
+
+def main(command: str) -> None:
+    """Run the command of that name, to its exit."""
+    app = typer.Typer(
+        rich_markup_mode=None,  # plain text: fast to start, and the same on every terminal
+        pretty_exceptions_enable=False,  # console.run words failures, and shows no local variables
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.command()(_COMMANDS[command])
+    console.run(app, command)
+
+
+def _complete(incomplete: str) -> list[str]:
+    """The names of the catalogue that begin like this; none when it cannot be read."""
+    from datarepo.pipeline import catalogue
+    from datarepo.pipeline.root import find_root
+
+    try:
+        names = catalogue.load(find_root()).assets
+    except RepositoryError:
+        return []
+    return [name for name in names if name.lower().startswith(incomplete.lower())]
+
+
+def _finish(report: Report, *, json: bool) -> None:
+    """Print a report, and exit with its code."""
+    if json:
+        console.show(report.document())
+    else:
+        for line in report.lines():
+            console.say(line)
+    for line in report.notes():
+        console.note(line)
+    raise typer.Exit(report.exit_code)
+
+
+def _read_secret(what: str) -> str:
+    if sys.stdin.isatty():
+        import getpass
+
+        return getpass.getpass(f"{what} (not shown): ", sys.stderr)
+    return sys.stdin.read()
+
+
+_Catalogued = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME...", help="Assets of the catalogue.", autocompletion=_complete),
+]
+_Used = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME...", help="Assets in use.", autocompletion=_complete)
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
+_Force = Annotated[bool, typer.Option("--force", help="Go on even if the disk is too small.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+def add_asset(
+    names: _Catalogued = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Every asset of the catalogue.")] = False,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="A blob's published URL to make an asset of; - for stdin."),
+    ] = None,
+    folder: Annotated[
+        str | None,
+        typer.Option("--dir", metavar="DIR", help="With --url: where it lands.  [default: data/NAME]"),
+    ] = None,
+    sas_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--sas-stdin", help="Read a SAS from standard input and store it for the source, privately."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would happen, and what it takes; write nothing.")
+    ] = False,
+    json: _Json = False,
+    force: _Force = False,
+) -> None:
+    """Add assets to the pipeline, or refresh those already there.
+
+    Writes the import stage archives/NAME.zip.dvc without downloading, and puts the asset among those in
+    use (params.yaml). For an asset already there, asks whether it has changed upstream.
+
+    Example: tools/add-asset vqa && dvc repro
+    """
+    from datarepo.commands.add import add
+
+    if sas_stdin and url == "-":
+        raise UsageError("only one thing can be read from stdin", "the URL may hold the SAS")
+    if (every and url) or (folder and not url):
+        raise UsageError("these options do not go together", "--dir goes with --url, --all without it")
+    sas_text = _read_secret("SAS") if sas_stdin else None
+    if url == "-":
+        url = _read_secret("URL")
+    report = add(
+        names or [],
+        every=every,
+        url=url,
+        folder=folder,
+        sas_text=sas_text,
+        dry_run=dry_run,
+        force=force,
+    )
+    _finish(report, json=json)
+
+
+def fetch_asset(
+    names: _Used = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Every asset in use.")] = False,
+    path: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="PATH", help="Take the archive from a file; no network is needed."),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Ranges at a time.")] = 16,
+    limit_rate: Annotated[
+        str | None,
+        typer.Option("--limit-rate", metavar="RATE", help="Bytes a second in all, like 500k or 20M."),
+    ] = None,
+    quiet: _Quiet = False,
+    json: _Json = False,
+    force: _Force = False,
+) -> None:
+    """Bring the archives of assets in use here: downloaded, verified, and cached by DVC.
+
+    Interrupted at any moment, the same command continues where it was. dvc repro unzips the archives
+    then.
+
+    Example: tools/fetch-asset vqa && dvc repro
+    """
+    from datarepo.azure.retry import parse_rate
+    from datarepo.commands.fetch import fetch
+
+    rate = parse_rate(limit_rate) if limit_rate else None
+    report = fetch(names or [], every=every, path=path, jobs=jobs, rate=rate, force=force, quiet=quiet)
+    _finish(report, json=json)
+
+
+def list_assets(
+    *,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Ask upstream; exit code 1 when an asset in use has changed there."),
+    ] = False,
+    json: _Json = False,
+) -> None:
+    """List the catalogue, and where the data of each asset is now.
+
+    Example: tools/list-assets --check
+    """
+    from datarepo.commands import list as listing
+
+    _finish(listing.list_assets(check=check), json=json)
+
+
+def remove_asset(
+    names: _Used,
+    *,
+    json: _Json = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Delete what lies in the workspace even if no cache has it.")
+    ] = False,
+) -> None:
+    """Take assets out of use again: stages, parameters and ignore entries.
+
+    The catalogue keeps them, and so do cache and remotes: 'git checkout' and 'dvc checkout' bring them
+    back.
+
+    Example: tools/remove-asset vqa
+    """
+    from datarepo.commands.remove import remove
+
+    _finish(remove(names or [], force=force), json=json)
+
+
+def unzip_asset(
+    *,
+    archive: Annotated[
+        Path, typer.Argument(metavar="ARCHIVE", help="A zip or tar archive.", exists=True, dir_okay=False)
+    ],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="The folder that becomes its contents.")
+    ] = None,
+    members: Annotated[bool, typer.Option("--list", help="Show the members, extract nothing.")] = False,
+    json: _Json = False,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", min=0, help="Threads; 0: one a core.")] = 0,
+    max_ratio: Annotated[
+        float, typer.Option(min=1, help="How many times its size the archive may unpack to.")
+    ] = 200.0,
+    force: Annotated[bool, typer.Option("--force", help="Go on although the disk seems too small.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Unpack ARCHIVE so that DIR becomes its contents, wholly or not at all.
+
+    A DIR that exists is replaced, at the very end. A top-level folder named like the archive or
+    like DIR is left out if it holds everything. An archive that is damaged, or that would write
+    outside DIR, is refused.
+
+    Example: tools/unzip-asset archives/vqa.zip data/vqa
+    """
+    import gc
+
+    from datarepo.commands.unzip import show_members, unzip
+
+    gc.disable()  # a fifth of the time for 100,000 members, none of which is part of a cycle
+    if members:
+        _finish(show_members(archive), json=json)
+    if folder is None:
+        raise UsageError("DIR is missing", "only --list goes without")
+    report = unzip(archive, folder, jobs=jobs, max_ratio=max_ratio, force=force, quiet=quiet)
+    if not quiet:
+        _finish(report, json=json)
+
+
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "add-asset": add_asset,
+    "fetch-asset": fetch_asset,
+    "list-assets": list_assets,
+    "remove-asset": remove_asset,
+    "unzip-asset": unzip_asset,
+}

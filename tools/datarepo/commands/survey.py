@@ -1,0 +1,96 @@
+"""The survey of an archive, wherever it lies: its members judged before it is downloaded or unpacked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from datarepo import disk
+from datarepo.archives.extract import lay_out
+from datarepo.archives.formats import open_archive, stem
+from datarepo.archives.safety import MAX_RATIO
+from datarepo.azure.blob import DEADLINE, BlobReader, silent
+from datarepo.console import size
+from datarepo.deadline import ask_all
+from datarepo.errors import ArchiveError, RepositoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from datarepo.archives.extract import Layout
+    from datarepo.archives.formats import Archive
+    from datarepo.archives.reader import Reader
+    from datarepo.azure.blob import Address, Blob
+    from datarepo.pipeline.catalogue import Asset
+
+
+@dataclass(frozen=True)
+class Survey:
+    """An archive whose members were judged, and where they go."""
+
+    archive: Archive
+    layout: Layout
+
+    @property
+    def members(self) -> int:
+        """How many members it has."""
+        return len(self.archive.entries)
+
+    @property
+    def size(self) -> int:
+        """The bytes of its contents."""
+        return self.layout.size
+
+    def __str__(self) -> str:
+        count = f"{self.members} {'member' if self.members == 1 else 'members'}"
+        return f"{count}, {size(self.size)} extracted"
+
+
+def survey(root: Path, asset: Asset, reader: Reader) -> Survey:
+    """Read the list of members, and judge each; ArchiveError when one must not be extracted."""
+    max_ratio = asset.max_ratio or MAX_RATIO
+    archive = open_archive(reader, asset.file, max_ratio)
+    wrappers = {asset.name, stem(PurePosixPath(asset.path))}
+    return Survey(archive, lay_out(archive, (root / asset.dir).resolve(), wrappers, max_ratio))
+
+
+def survey_blobs(
+    root: Path, addresses: Mapping[Asset, Address], blobs: Mapping[Asset, Blob]
+) -> dict[Asset, Survey]:
+    """Survey zip archives upstream, side by side: a few small reads at the end of each.
+
+    Raises ArchiveError for one that must not be extracted, BlobError for one that cannot be read.
+    """
+
+    def attempt(asset: Asset) -> Survey | RepositoryError:
+        try:
+            return survey(root, asset, BlobReader(addresses[asset], blobs[asset]))
+        except ArchiveError as error:
+            return ArchiveError(
+                f"{asset.name}: {error.message}",
+                "tell its publisher; or is it the wrong blob in params.yaml?",
+            )
+        except RepositoryError as error:
+            return error
+
+    zips = {asset.name: asset for asset in addresses if asset.suffix == ".zip"}
+    questions = {name: partial(attempt, asset) for name, asset in zips.items()}
+    answers = ask_all(questions, DEADLINE, "the directories of the archives")
+    surveys = {}
+    for name, asset in zips.items():
+        answer = answers.get(name) or silent(addresses[asset])
+        if isinstance(answer, RepositoryError):
+            raise answer
+        surveys[asset] = answer
+    return surveys
+
+
+def check_room(root: Path, archives: int, contents: int) -> None:
+    """Raise DiskError when archives and their contents, in bytes, do not fit.
+
+    No copy is counted for DVC's cache: with `cache.type = hardlink,symlink` it holds the same bytes.
+    """
+    disk.check(root, archives + contents, f"archives ({size(archives)}) and contents ({size(contents)}) need")

@@ -1,0 +1,56 @@
+"""Where data is, in one set of words for all commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Location(Enum):
+    """Where an archive or its contents are, the nearest place first."""
+
+    WORKSPACE = "workspace"
+    CACHE = "cache"
+    PART_FILE = "part file"
+    TEAM = "team remote"
+    UPSTREAM = "upstream"
+    UNKNOWN = "unknown"  # not on this machine, and the team remote cannot be asked
+
+
+class Condition(Enum):
+    """What lies in the workspace, compared with what import stage and `dvc.lock` record."""
+
+    MISSING = "missing"
+    AS_RECORDED = "as recorded"
+    OLDER = "older"  # the contents of an archive that the import stage does not record any more
+    MODIFIED = "modified"
+
+
+@dataclass(frozen=True)
+class Presence:
+    """What is on this machine of an asset; UPSTREAM means that nothing is.
+
+    `archive` is the archive that the import stage records, `contents` what `dvc.lock` records of an
+    archive, None for other files; `condition` is that of the contents in the workspace, or of the file
+    that is no archive. `arrived` are the bytes of a part file; `in_the_way` tells that something else
+    stands where the archive belongs.
+    """
+
+    archive: Location = Location.UPSTREAM
+    contents: Location | None = None
+    condition: Condition = Condition.MISSING
+    arrived: int = 0
+    in_the_way: bool = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether people can work with it: contents as recorded, or the file that is no archive."""
+        return self.condition is Condition.AS_RECORDED
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this machine has the recorded data in some form, so that nothing need be downloaded."""
+        return self.archive in _HERE or self.contents in _HERE
+
+
+_HERE = (Location.WORKSPACE, Location.CACHE)
