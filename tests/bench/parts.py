@@ -1,303 +1,221 @@
-"""What is measured: each part makes its worlds, and lets contenders alternate in them.
-
-Ours comes first in each comparison; the others are compared with it.
-"""
-
-from __future__ import annotations
+"""What is measured: each part makes its worlds and lets contenders alternate in them, ours first."""
 
 import shlex
+import subprocess
 import sys
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
 
 from tests import samples
-from tests.azurite import ROOT, Azurite
-from tests.bench import archives, worlds
-from tests.bench.measure import Contender, Figures, alternate
-from tests.bench.peers import AZCOPY, BSDTAR, NGINX, SEVEN_ZIP, UNZIP, WGET
-from tests.bench.server import CAP, Server
+from tests.azurite import ROOT
+from tests.bench import worlds
+from tests.bench.measure import Contender, measure, missing
+from tests.bench.server import CAMPUS, CLOUD, FREE, SLOW, Line, Server
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
+# What brings an archive alone, and what brings the data. The only lines to change when
+# fetch-asset unpacks as well: `--no-unzip` joins the first, `dvc repro` leaves the second.
+FETCH = "tools/fetch-asset --quiet {}"
+WHOLE = "tools/fetch-asset --quiet {0} && dvc repro --quiet unzip@{0}"
 
-    from tests.bench.archives import Archive
-
-TOOLS = ROOT / "tools"
-_ASSETS = ("vqa", "GQA", "nlvr2")  # at full, half and a quarter of the size
-_TINY_FILES = (1_000, 10_000, 100_000)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Contenders at the same job; `notes` tell who is missing, and why."""
-
-    title: str
-    figures: Sequence[Figures]
-    notes: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Growth:
-    """The same job at growing amounts of `unit`, for each contender."""
-
-    title: str
-    unit: str
-    amounts: Sequence[float]
-    figures: Mapping[str, Sequence[Figures]]
-    notes: Sequence[str] = ()
+FULL_SIZE = 300_000_000  # bytes of an archive; a smaller bench has fewer members and assets as well
+_KILLS = 10
+_UNZIP = "unzip -q vqa.zip -d vqa"
+_ENTRY = "  {0}:\n    kind: dataset\n    blob: remote://oscar/{0}.zip\n    dir: ${{roots.dataset}}/{0}\n"
 
 
 @dataclass
 class Bench:
-    """What the parts share: where, how large (bytes of an archive), how often, and the made data."""
+    """What the parts share: a folder, a server of `blobs` in it, bytes of an archive, and what they found."""
 
     scratch: Path
+    server: Server
     size: int
     runs: int
-    tell: Callable[[str], None] = lambda _: None
-    tiny_files: Sequence[int] = _TINY_FILES
-    _worlds: int = field(default=0, init=False)
+    groups: dict[str, list[Contender]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @cached_property
-    def archives(self) -> dict[str, Archive]:
-        """An archive for each asset used, from the largest to the smallest."""
-        self.tell(f"making archives of {self.size // 1_000_000} MB and less")
-        return {
-            name: archives.like_features(self.scratch / f"{name}.zip", self.size >> halvings)
-            for halvings, name in enumerate(_ASSETS)
-        }
+    def archive(self) -> Path:
+        """The archive of vqa on the server."""
+        return worlds.archive(self.blob(samples.blob_path("vqa")), self.size, *self.scaled(1000))
 
-    def folder(self) -> Path:
-        """A folder that is not there yet."""
-        self._worlds += 1
-        return self.scratch / f"world{self._worlds}"
+    def url(self, line: Line) -> str:
+        """The URL of that archive, quoted for the shell."""
+        return f"'{self.server.url(str(self.archive.relative_to(self.scratch / 'blobs')), line)}'"
 
-    def serve(self) -> Server:
-        """A server of the archives."""
-        folder = self.folder()
-        folder.mkdir()
-        return Server(folder, {samples.blob_path(name): each for name, each in self.archives.items()})
+    def blob(self, path: str) -> Path:
+        """Where the server takes a blob from."""
+        return self.scratch / "blobs" / path
 
-    def added(self, server: Server, *, capped: bool) -> Path:
-        """A clone with the assets added, nothing downloaded yet."""
-        world = worlds.clone(self.folder(), server.connection_string(capped=capped))
-        worlds.do(world, f"tools/add-asset {' '.join(_ASSETS)}")
-        return world
+    def scaled(self, *counts: int) -> list[int]:
+        """The counts in proportion to the size of this bench, at least 2 each."""
+        return sorted({max(2, min(count, count * self.size // FULL_SIZE)) for count in counts})
 
-    def compare(self, title: str, contenders: Sequence[Contender], *, often: int = 1) -> Comparison:
-        """Measure contenders at a job; `often` times the runs, where one is short and chance shows."""
-        self.tell(title)
-        figures, notes = alternate(contenders, often * self.runs, self.scratch, self.tell)
-        return Comparison(title, figures, notes)
+    def clone(self, line: Line, command: str) -> Path:
+        """A clone behind a line, in which a command was run."""
+        return worlds.clone(self.scratch, self.server.connection_string(line), command)
+
+    def catalogue(self, count: int) -> tuple[Path, list[str]]:
+        """A clone with a catalogue of so many small assets, none of them in use; their names."""
+        names = [f"shard{number:03}-of-{count}" for number in range(count)]
+        for name in names:
+            worlds.archive(self.blob(f"{name}.zip"), 0, 3)
+        world = self.clone(FREE, "sed -i '/^catalogue:/q' params.yaml")
+        with (world / "work" / "params.yaml").open("a", encoding="utf-8") as params:
+            params.writelines(map(_ENTRY.format, names))
+        return world, names
+
+    def measure(self, part: str) -> None:
+        """Run a part; one that fails becomes a note."""
+        try:
+            PARTS[part](self)
+        except Exception as error:  # noqa: BLE001  # whatever it is: the other parts go on
+            self.notes.append(f"{part} failed: {type(error).__name__}: {' '.join(str(error).split())}")
+
+    def compare(self, group: str, *contenders: Contender, archive: int = 0, often: int = 1) -> None:
+        """Run contenders in turn, A B C A B C, more `often` what is short; `archive` is what they download."""
+        print(group, file=sys.stderr)
+        self.notes += [note for each in contenders for note in missing(each.line)]
+        alive = self.groups[group] = [each for each in contenders if not missing(each.line)]
+        for _ in range(often * self.runs):
+            for each in tuple(alive):
+                before = self.server.sent
+                try:
+                    run = measure(each)
+                except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+                    self.notes.append(f"{group}: {each.name} failed: {error}")
+                    alive.remove(each)
+                else:
+                    served = (self.server.sent - before) / archive if archive else 0
+                    each.runs.append(replace(run, served=served))
+                    print(f"  {run.wall:8.2f} s  {each.name}", file=sys.stderr)
 
 
-def add(bench: Bench) -> Iterator[Comparison]:
-    """Nine assets added, from the emulator: the time is the clients' own, and data is not moved."""
-    with Azurite() as service:
-        for name in samples.NAMES:
-            service.put(samples.blob_path(name), samples.archive(name))
-        world = worlds.clone(bench.folder(), service.connection_string(service.sas()))
-        imports = [
-            f"dvc import-url --quiet --no-download remote://oscar/{samples.blob_path(name)} archives/{name}.zip"
-            for name in samples.NAMES
-        ]
-        yield bench.compare(
-            "Add nine assets",
-            [
-                Contender("`tools/add-asset --all`", "tools/add-asset --all", world),
-                Contender(
-                    "nine `dvc import-url --no-download`", " && ".join(["mkdir -p archives", *imports]), world
-                ),
-            ],
+def add(bench: Bench) -> None:
+    """Nine assets added: the time is the clients' own, and data is not moved."""
+    clone, names = bench.catalogue(9)
+    dvc = "dvc import-url --quiet --no-download remote://oscar/{0}.zip archives/{0}.zip"
+    theirs = " && ".join(["mkdir -p archives", *map(dvc.format, names)])
+    ours = Contender("`tools/add-asset --all`", "tools/add-asset --all", clone)
+    bench.compare("Add nine assets", ours, Contender("nine `dvc import-url --no-download`", theirs, clone))
+
+
+def download(bench: Bench, *, whole: bool) -> None:
+    """An archive downloaded, or the `whole` way from blob to data, over each line."""
+    empty, plain = worlds.empty(bench.scratch), worlds.plain(bench.scratch)
+    size = bench.archive.stat().st_size
+    here = ("vqa", worlds.unpacked(bench.archive)) if whole else ("vqa.zip", size)
+    ours = ("data/vqa" if whole else "archives/vqa.zip", here[1])
+    title, also, then = ("Blob to data", ", unzip", f" && {_UNZIP}") if whole else ("Fetch", "", "")
+    for line in (CAMPUS, CLOUD, FREE):
+        clone, url = bench.clone(line, "tools/add-asset vqa"), bench.url(line)
+        azcopy = f"azcopy copy {url} vqa.zip --from-to BlobLocal --skip-version-check --log-level NONE"
+        aria2c = f"aria2c --quiet -x16 -s16 -k1M --file-allocation=none --out vqa.zip {url}"
+        wget = f"wget --quiet --output-document vqa.zip {url}"
+        repro = f"dvc repro --quiet {'unzip@vqa' if whole else 'archives/vqa.zip.dvc'}"
+        bench.compare(
+            f"{title}, {line.title}",
+            Contender("`tools/fetch-asset`", (WHOLE if whole else FETCH).format("vqa"), clone, ours),
+            Contender("aria2c", aria2c, empty, ("vqa.zip", size)),  # never unzips: it is the line alone
+            Contender(f"AzCopy{also}", azcopy + then, empty, here),
+            Contender(f"wget{also}", wget + then, empty, here),
+            Contender("`dvc repro` alone", repro, clone, ours),
+            Contender(f"DVC as it comes{also}", _plain_dvc(url, whole=whole), plain, here),
+            archive=size,
         )
 
 
-def fetch(bench: Bench) -> Iterator[Comparison]:
-    """An archive downloaded, by programs that need several connections and by those that use one."""
-    if not NGINX.found():
-        yield Comparison("Fetch", [], [NGINX.missing()])
-        return
-    archive = bench.archives["vqa"]
-    in_clone, here = {"archives/vqa.zip": archive.size}, {"vqa.zip": archive.size}
-    empty, plain = worlds.empty(bench.folder()), worlds.plain(bench.folder())
-    with bench.serve() as server:
-        for capped in (True, False):
-            url = server.url(samples.blob_path("vqa"), capped=capped)
-            added = bench.added(server, capped=capped)
-            yield bench.compare(
-                f"Fetch, {_line(capped=capped)}",
-                [
-                    Contender("`tools/fetch-asset`", "tools/fetch-asset vqa", added, leaves=in_clone),
-                    Contender("AzCopy", _azcopy(url), empty, (AZCOPY,), here),
-                    Contender("wget", _wget(url), empty, (WGET,), here),
-                    Contender(
-                        "DVC, `azure://`, our cache type",
-                        "dvc repro --quiet archives/vqa.zip.dvc",
-                        added,
-                        leaves=in_clone,
-                    ),
-                    Contender("DVC as it comes, `http://`", _import(url), plain, leaves=here),
-                ],
-            )
-
-
-def unzip(bench: Bench) -> Iterator[Comparison]:
+def unzip(bench: Bench) -> None:
     """An archive extracted into a new folder."""
-    archive = bench.archives["vqa"]
-    world, leaves = worlds.empty(bench.folder()), {"vqa": archive.unpacked}
-    yield bench.compare(
-        "Unzip",
-        [
-            Contender("`tools/unzip-asset`", _our_unzip(archive), world, leaves=leaves),
-            Contender("unzip", f"unzip -q {archive.path} -d vqa", world, (UNZIP,), leaves),
-            Contender("7z", f"7z x -bd -ovqa {archive.path}", world, (SEVEN_ZIP,), leaves),
-            Contender("bsdtar", f"mkdir vqa && bsdtar -xf {archive.path} -C vqa", world, (BSDTAR,), leaves),
-        ],
-    )
+    _extract(bench, "Unzip", bench.archive, "unzip", "7z", "bsdtar")
 
 
-def whole(bench: Bench) -> Iterator[Comparison]:
-    """From the blob to data that is unzipped, and where DVC takes part versioned."""
-    title = "Blob to data"
-    if not NGINX.found():
-        yield Comparison(title, [], [NGINX.missing()])
-        return
-    unpacked = bench.archives["vqa"].unpacked
-    in_clone, here = {"data/vqa": unpacked}, {"vqa": unpacked}
-    and_unzip = "&& unzip -q vqa.zip -d vqa"
-    empty, plain = worlds.empty(bench.folder()), worlds.plain(bench.folder())
-    with bench.serve() as server:
-        for capped in (True, False):
-            url = server.url(samples.blob_path("vqa"), capped=capped)
-            added = bench.added(server, capped=capped)
-            yield bench.compare(
-                f"{title}, {_line(capped=capped)}",
-                [
-                    Contender("`tools/fetch-asset && dvc repro`", _ours("vqa"), added, leaves=in_clone),
-                    Contender("`dvc repro` alone", "dvc repro --quiet unzip@vqa", added, leaves=in_clone),
-                    Contender("AzCopy, unzip", f"{_azcopy(url)} {and_unzip}", empty, (AZCOPY, UNZIP), here),
-                    Contender("wget, unzip", f"{_wget(url)} {and_unzip}", empty, (WGET, UNZIP), here),
-                    Contender("DVC as it comes, unzip", _plain_dvc(url), plain, (UNZIP,), here),
-                ],
-            )
+def again(bench: Bench) -> None:
+    """A second `dvc repro` in a repository where everything is up to date."""
+    first, line = _plain_dvc(bench.url(FREE), whole=True), "dvc repro --quiet unzip@vqa"
+    clone = bench.clone(FREE, f"tools/add-asset vqa && {line}")
+    contenders = [Contender("ours", line, clone, as_it_is=True)]
+    if not missing(first):
+        plain = worlds.do(worlds.plain(bench.scratch), first)
+        contenders.append(Contender("DVC as it comes", "dvc repro --quiet", plain, as_it_is=True))
+    bench.compare("A second `dvc repro`, nothing to do", *contenders, often=3)
 
 
-def again(bench: Bench) -> Iterator[Comparison]:
-    """A second `dvc repro` in a repository where everything is up to date, on the smallest archive."""
-    title, name = "A second `dvc repro`, nothing to do", _ASSETS[-1]
-    if not NGINX.found():
-        yield Comparison(title, [], [NGINX.missing()])
-        return
-    with bench.serve() as server:
-        ours = bench.added(server, capped=False)
-        worlds.do(ours, f"dvc repro unzip@{name}")
-        contenders = [Contender("ours", f"dvc repro unzip@{name}", ours, as_it_is=True)]
-        if UNZIP.found():
-            plain = worlds.plain(bench.folder())
-            worlds.do(plain, _plain_dvc(server.url(samples.blob_path(name), capped=False)))
-            contenders.append(Contender("DVC as it comes", "dvc repro", plain, as_it_is=True))
-        yield bench.compare(title, contenders, often=3)
+def kills(bench: Bench) -> None:
+    """A download killed at random moments, then let go on to its end: `served` is what counts."""
+    size, fetch = bench.archive.stat().st_size, FETCH.format("vqa")
+    most = 1000 + round(size / SLOW.total * 1000 / _KILLS)  # ms; a good part is left for the last run
+    killed = f"timeout -s KILL $(shuf -i 1-{most} -n 1)e-3 {fetch} && exit 1"  # it ended too early
+    line = f"for _ in $(seq {_KILLS}); do {killed}; done; {fetch}"
+    clone = bench.clone(SLOW, "tools/add-asset vqa")
+    ours = Contender("`tools/fetch-asset`", line, clone, ("archives/vqa.zip", size))
+    bench.compare(f"Fetch, killed {_KILLS} times, {SLOW.title}", ours, archive=size)
 
 
-def growth(bench: Bench) -> Iterator[Growth]:
+def growth(bench: Bench) -> None:
     """The same job at growing sizes, and at growing numbers of members."""
-    title = "Blob to data, by size"
-    if NGINX.found():
-        with bench.serve() as server:
-            added = bench.added(server, capped=False)
-            contenders = [
-                Contender(name, _ours(name), added, leaves={f"data/{name}": archive.unpacked})
-                for name, archive in reversed(bench.archives.items())
-            ]
-            # Side by side, so that a load that comes and goes meets every size.
-            compared = bench.compare(title, contenders)
-        amounts = [archive.size / 100e6 for archive in reversed(bench.archives.values())]
-        yield _grown(
-            title, "100 MB", amounts, [("`tools/fetch-asset && dvc repro`", compared.figures)], compared.notes
-        )
-    else:
-        yield Growth(title, "100 MB", [], {}, [NGINX.missing()])
-
-    title = "Unzip, by members"
-    world = worlds.empty(bench.folder())
-    ours, theirs = [], []
-    for members in bench.tiny_files:
-        archive = archives.of_tiny_files(bench.scratch / f"tiny{members}.zip", members)
-        leaves, line = {"vqa": archive.unpacked}, f"unzip -q {archive.path} -d vqa"
-        ours.append(Contender(f"ours, {members}", _our_unzip(archive), world, leaves=leaves))
-        theirs.append(Contender(f"unzip, {members}", line, world, (UNZIP,), leaves))
-    compared = bench.compare(title, [*ours, *theirs])
-    amounts = [members / 1000 for members in bench.tiny_files]
-    rows = [
-        (name, [each for each in compared.figures if each.name.startswith(start)])
-        for name, start in (("`tools/unzip-asset`", "ours, "), ("unzip", "unzip, "))
-    ]
-    yield _grown(title, "1,000 members", amounts, rows, compared.notes)
+    contenders = []
+    for name, size in (("nlvr2", bench.size // 4), ("GQA", bench.size // 2), ("vqa", bench.size)):
+        archive = worlds.archive(bench.blob(samples.blob_path(name)), size, *bench.scaled(1000))
+        clone = bench.clone(FREE, f"tools/add-asset {name}")
+        leaves = (f"data/{name}", worlds.unpacked(archive))
+        contenders.append(Contender(f"{size / 1e6:.0f} MB", WHOLE.format(name), clone, leaves))
+    bench.compare("Blob to data by size, `tools/fetch-asset`", *contenders)
+    for count in bench.scaled(1_000, 10_000, 100_000):
+        tiny = worlds.archive(bench.scratch / f"tiny{count}.zip", 0, count)
+        _extract(bench, f"Unzip {count:,} members", tiny, "unzip")
 
 
-def startup(bench: Bench) -> Iterator[Comparison]:
+def many(bench: Bench) -> None:
+    """Catalogues of many small assets: what each command costs as their number grows."""
+    jobs: dict[str, list[Contender]] = {}
+    for count in bench.scaled(25, 100, 400):
+        new, names = bench.catalogue(count)
+        old = bench.clone(FREE, f"cp {new / 'work' / 'params.yaml'} . && tools/add-asset --all")
+        leaves = (f"archives/{names[-1]}.zip", bench.blob(f"{names[-1]}.zip").stat().st_size)
+        for job, line, world in (
+            ("`tools/add-asset`, new", "tools/add-asset --all", new),
+            ("`tools/add-asset`, nothing changed", "tools/add-asset --all", old),
+            ("`tools/list-assets`", "tools/list-assets", old),
+            ("`tools/remove-asset`", f"tools/remove-asset {' '.join(names)}", old),
+            ("`tools/fetch-asset`", FETCH.format("--all"), old),
+        ):
+            contender = Contender(f"{count} assets", line, world, leaves if "fetch" in job else None)
+            jobs.setdefault(job, []).append(contender)
+    for job, contenders in jobs.items():
+        bench.compare(f"Many assets, {job}", *contenders)
+
+
+def startup(bench: Bench) -> None:
     """How long each tool takes to show its help."""
-    world = worlds.empty(bench.folder())
-    tools = sorted(path.name for path in TOOLS.iterdir() if path.is_file())
-    contenders = [
-        Contender(f"`tools/{name} --help`", shlex.join([str(TOOLS / name), "--help"]), world, as_it_is=True)
-        for name in tools
-    ]
-    contenders.append(Contender("`dvc --help`", "dvc --help", world, as_it_is=True))
-    contenders.append(
-        Contender("Python itself", shlex.join([sys.executable, "-c", ""]), world, as_it_is=True)
-    )
-    yield bench.compare("Start-up", contenders, often=5)
+    tools = sorted(path for path in (ROOT / "tools").iterdir() if path.is_file())
+    lines = {f"`tools/{tool.name} --help`": shlex.join([str(tool), "--help"]) for tool in tools}
+    lines |= {"`dvc --help`": "dvc --help", "Python itself": shlex.join([sys.executable, "-c", ""])}
+    world = worlds.empty(bench.scratch)
+    bench.compare("Start-up", *(Contender(name, line, world) for name, line in lines.items()), often=5)
 
 
-PARTS: Mapping[str, Callable[[Bench], Iterator[Comparison | Growth]]] = {
-    each.__name__: each for each in (add, fetch, unzip, whole, again, growth, startup)
-}
+PARTS: dict[str, Callable[[Bench], None]] = {
+    "add": add, "fetch": partial(download, whole=False), "unzip": unzip, "whole": partial(download, whole=True),
+    "again": again, "kills": kills, "growth": growth, "many": many, "startup": startup,
+}  # fmt: skip
 
 
-def _grown(
-    title: str,
-    unit: str,
-    amounts: Sequence[float],
-    rows: Sequence[tuple[str, Sequence[Figures]]],
-    notes: Sequence[str],
-) -> Growth:
-    """What has figures at each amount; one that failed at some has no line to draw."""
-    return Growth(
-        title, unit, amounts, {name: each for name, each in rows if len(each) == len(amounts)}, notes
-    )
+def _extract(bench: Bench, group: str, archive: Path, *peers: str) -> None:
+    lines = {
+        "`tools/unzip-asset`": f"'{ROOT / 'tools' / 'unzip-asset'}' --quiet {archive} vqa",
+        "unzip": f"unzip -q {archive} -d vqa",
+        "7z": f"7z x -bd -ovqa {archive}",
+        "bsdtar": f"mkdir vqa && bsdtar -xf {archive} -C vqa",
+    }
+    world, leaves = worlds.empty(bench.scratch), ("vqa", worlds.unpacked(archive))
+    names = ("`tools/unzip-asset`", *peers)
+    bench.compare(group, *(Contender(name, lines[name], world, leaves) for name in names))
 
 
-def _line(*, capped: bool) -> str:
-    return f"{CAP} MB/s a connection" if capped else "no cap"
-
-
-def _ours(name: str) -> str:
-    return f"tools/fetch-asset --quiet {name} && dvc repro --quiet unzip@{name}"
-
-
-def _our_unzip(archive: Archive) -> str:
-    return f"{shlex.quote(str(TOOLS / 'unzip-asset'))} --quiet {archive.path} vqa"
-
-
-def _azcopy(url: str) -> str:
-    options = "--from-to BlobLocal --skip-version-check --log-level NONE --output-level quiet"
-    return f"azcopy copy {shlex.quote(url)} vqa.zip {options}"
-
-
-def _wget(url: str) -> str:
-    return f"wget --quiet --output-document vqa.zip {shlex.quote(url)}"
-
-
-def _import(url: str) -> str:
-    return f"dvc import-url --quiet {shlex.quote(url)} vqa.zip"
-
-
-def _plain_dvc(url: str) -> str:
+def _plain_dvc(url: str, *, whole: bool) -> str:
     """What DVC's manual has a user type."""
-    return (
-        f"{_import(url)} && dvc stage add --quiet -n unzip -d vqa.zip -o vqa"
-        " 'unzip -q vqa.zip -d vqa' && dvc repro --quiet"
-    )
+    stage = f" && dvc stage add --quiet -n unzip -d vqa.zip -o vqa '{_UNZIP}' && dvc repro --quiet"
+    return f"dvc import-url --quiet {url} vqa.zip{stage if whole else ''}"

@@ -1,169 +1,145 @@
-"""nginx as a Blob service: ranges over files on loopback, with and without a cap per connection.
+"""A Blob service on loopback: the files of a folder, each line of a given speed on a port of its own.
 
-It answers HEAD and GET as Azure does, ranges asked for by `x-ms-range` included, and believes every
-signature. nginx itself knows `Range` only, so each request passes through it twice; all clients pay
-the same for that.
+It answers as Azure does and believes every signature; bytes go from file to socket within the kernel.
+nginx will not do in its place: its `limit_rate` lets the first second's worth of every request pass at
+once, so that ranges of a few megabytes meet no cap at all.
 """
-
-from __future__ import annotations
 
 import base64
 import contextlib
-import http.client
-import socket
-import subprocess
+import functools
+import hashlib
+import math
+import re
+import threading
 import time
-from string import Template
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-    from types import TracebackType
-
-    from tests.bench.archives import Archive
-
-ACCOUNT = "biglmdiag"
-CONTAINER = "oscar"
-CAP = 30  # megabytes a second and connection: what a single connection to Azure brings, roughly
-
-_START_SECONDS = 10
-_ATTEMPTS = 3  # another program may take a free port before nginx does
+from tests.azurite import ACCOUNT, CONTAINER
 
 # A SAS as the tools want it, with a signature that opens nothing anywhere.
-SAS = "sp=r&st=2023-08-28T01:12:41Z&se=3023-08-28T09:12:41Z&sv=2022-11-02&sr=c&sig=" + base64.b64encode(
-    b"made for the bench, opens no box"
-).decode().replace("=", "%3D")
+SAS = f"sp=r&st=2023-08-28T01:12:41Z&se=3023-08-28T09:12:41Z&sv=2022-11-02&sr=c&sig={'c2FtcGxl' * 5}c28%3D"
 
-# The shell ends nginx when its standard input does: also when the bench is killed and cannot.
-_PROGRAM = 'nginx -e stderr -p "$0" -c "$0/nginx.conf" </dev/null & read _; kill $!; wait $!'
+_SLACK = 0.02  # seconds a line may catch up: a sleep ends late
 
-# One process, so that none is left behind, and files need not be readable by another user.
-_CONFIGURATION = Template("""\
-daemon off;
-master_process off;
-pid nginx.pid;
-error_log stderr warn;
-events { worker_connections 1024; }
-http {
-  access_log off;
-  sendfile on;
-  keepalive_requests 1000000;
-  keepalive_timeout 600s;
-  default_type application/octet-stream;
-  client_body_temp_path t; proxy_temp_path t; fastcgi_temp_path t; uwsgi_temp_path t; scgi_temp_path t;
-  proxy_http_version 1.1;
-  proxy_set_header Connection "";
-  proxy_set_header Range $$wanted;
-  proxy_max_temp_file_size 0;
-  proxy_buffer_size 64k;
-  proxy_buffers 8 512k;
-  proxy_busy_buffers_size 1m;
-  map $$http_x_ms_range $$wanted { default $$http_x_ms_range; "" $$http_range; }
-  map "$$upstream_status $$uri" $$md5_of_all { default ""; $whole }
-  map "$$upstream_status $$uri" $$md5_beside_a_range { default ""; $ranged }
-  map $$server_port $$cap { default 0; $capped ${cap}m; }
-  server { listen unix:files.sock; root blobs; }
-  server {
-    listen 127.0.0.1:$free;
-    listen 127.0.0.1:$capped;
-    location / { proxy_pass http://unix:files.sock; limit_rate $$cap; }
-    add_header Content-MD5 $$md5_of_all;
-    add_header x-ms-blob-content-md5 $$md5_beside_a_range;
-    add_header x-ms-blob-type BlockBlob;
-    add_header x-ms-creation-time "Mon, 28 Aug 2023 01:12:41 GMT";
-    add_header x-ms-lease-state available;
-    add_header x-ms-lease-status unlocked;
-    add_header x-ms-request-id $$request_id;
-    add_header x-ms-version 2022-11-02;
-  }
-}
-""")
+
+@dataclass(frozen=True)
+class Line:
+    """The speed of a network, in bytes a second: of all connections together, and of each."""
+
+    title: str
+    total: float = math.inf
+    each: float = math.inf
+
+
+CAMPUS = Line("64 MB/s in all, 16 connections at 4 MB/s each", 64e6, 4e6)
+CLOUD = Line("30 MB/s a connection", each=30e6)
+FREE = Line("no cap")
+SLOW = Line("16 MB/s in all", 16e6)
+
+
+class Pace:
+    """When bytes may go, so that no more than `rate` a second do."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate, self._free, self._lock = rate, 0.0, threading.Lock()
+
+    def reserve(self, count: int, now: float) -> float:
+        """The time at which that many further bytes have passed; a line that was idle saves nothing up."""
+        with self._lock:
+            self._free = max(self._free, now - _SLACK) + count / self._rate
+            return self._free
 
 
 class Server:
-    """The server with the archives as blobs by their paths in the container; files lie in `folder`."""
+    """The service, from here to `close`; `sent` counts the bytes of blobs."""
 
-    def __init__(self, folder: Path, blobs: Mapping[str, Archive]) -> None:
-        self._folder = folder
-        self._blobs = blobs
-        self._ports = (0, 0)
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.sent, self.counter = folder, 0, threading.Lock()
+        self._listeners = {line: _Listener(self, line) for line in (CAMPUS, CLOUD, FREE, SLOW)}
+        for listener in self._listeners.values():
+            threading.Thread(target=listener.serve_forever, daemon=True).start()
 
-    def __enter__(self) -> Server:
-        for path, archive in self._blobs.items():
-            file = self._folder / "blobs" / ACCOUNT / CONTAINER / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.hardlink_to(archive.path)
-        for attempt in range(_ATTEMPTS):
-            self._ports = _free_ports()
-            self._start()
-            if self._answers():
-                return self
-            said = self._stop()
-            if attempt == _ATTEMPTS - 1 or "in use" not in said:
-                break
-        raise RuntimeError(f"nginx did not start: {said.strip()}")
+    def close(self) -> None:
+        """End the service."""
+        for listener in self._listeners.values():
+            listener.shutdown()
+            listener.server_close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop()
+    def _endpoint(self, line: Line) -> str:
+        return f"http://127.0.0.1:{self._listeners[line].server_port}/{ACCOUNT}"
 
-    def endpoint(self, *, capped: bool) -> str:
-        """The account's URL, in the path style of emulators."""
-        return f"http://127.0.0.1:{self._ports[capped]}/{ACCOUNT}"
-
-    def url(self, path: str, *, capped: bool) -> str:
+    def url(self, blob: str, line: Line) -> str:
         """The signed URL of a blob."""
-        return f"{self.endpoint(capped=capped)}/{CONTAINER}/{path}?{SAS}"
+        return f"{self._endpoint(line)}/{CONTAINER}/{blob}?{SAS}"
 
-    def connection_string(self, *, capped: bool) -> str:
+    def connection_string(self, line: Line) -> str:
         """What a DVC remote needs to reach this service."""
-        return f"BlobEndpoint={self.endpoint(capped=capped)};SharedAccessSignature={SAS}"
-
-    def _start(self) -> None:
-        text = configuration(self._blobs, self._ports)
-        (self._folder / "nginx.conf").write_text(text, encoding="utf-8")
-        self._process = subprocess.Popen(
-            ["sh", "-c", _PROGRAM, self._folder],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,  # Ctrl-C ends the bench, which ends this
-        )  # fmt: skip
-
-    def _stop(self) -> str:
-        """End nginx; what it had to say."""
-        return self._process.communicate()[1]  # closes its standard input
-
-    def _answers(self) -> bool:
-        end = time.monotonic() + _START_SECONDS
-        while time.monotonic() < end and self._process.poll() is None:
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                client = http.client.HTTPConnection("127.0.0.1", self._ports[0], timeout=1)
-                client.request("HEAD", f"/{ACCOUNT}/{CONTAINER}/{next(iter(self._blobs))}")
-                # Another program's answer would lack the header.
-                return client.getresponse().getheader("x-ms-version") is not None
-            time.sleep(0.02)
-        return False
+        return f"BlobEndpoint={self._endpoint(line)};SharedAccessSignature={SAS}"
 
 
-def configuration(blobs: Mapping[str, Archive], ports: tuple[int, int]) -> str:
-    """The text of nginx's configuration; a whole blob and a range say its MD5 in different headers."""
-    whole, ranged = [], []
-    for path, archive in blobs.items():
-        uri = f"/{ACCOUNT}/{CONTAINER}/{path}"
-        md5 = base64.b64encode(bytes.fromhex(archive.md5)).decode()
-        whole.append(f'"200 {uri}" "{md5}";')
-        ranged.append(f'"206 {uri}" "{md5}";')
-    return _CONFIGURATION.substitute(
-        free=ports[0], capped=ports[1], cap=CAP, whole=" ".join(whole), ranged=" ".join(ranged)
-    )
+class _Listener(ThreadingHTTPServer):
+    request_queue_size = 128
+
+    def __init__(self, service: Server, line: Line) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.service, self.line, self.pace = service, line, Pace(line.total)
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        for each in (one, other):
-            each.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Listener
+
+    def handle(self) -> None:
+        self._pace = Pace(self.server.line.each)
+        with contextlib.suppress(ConnectionError):  # some clients are killed on purpose
+            super().handle()
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+    def do_HEAD(self) -> None:
+        path = unquote(urlsplit(self.path).path).removeprefix(f"/{ACCOUNT}/{CONTAINER}/")
+        file = self.server.service.folder / path.removeprefix("/")
+        if not file.is_file():
+            self.send_error(404)
+            return
+        size, changed = file.stat().st_size, file.stat().st_mtime
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["x-ms-range"] or self.headers["Range"] or "")
+        start, end = (int(match[1]), min(int(match[2] or size) + 1, size)) if match else (0, size)
+        self.send_response(206 if match else 200)
+        headers = {"Content-Length": str(end - start), "ETag": f'"{changed}"', "x-ms-blob-type": "BlockBlob"}
+        headers |= {"Accept-Ranges": "bytes", "Last-Modified": formatdate(changed, usegmt=True)}
+        # Beside a range, Azure tells the MD5 of the whole by another name.
+        headers["x-ms-blob-content-md5" if match else "Content-MD5"] = _md5(file, changed)
+        if match:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self._send(file, start, end)
+
+    do_GET = do_HEAD  # noqa: N815  # the name http.server wants
+
+    def _send(self, file: Path, start: int, end: int) -> None:
+        line, service = self.server.line, self.server.service
+        piece = int(min(4e6, line.total * _SLACK, line.each * _SLACK))
+        with file.open("rb") as stream:
+            for offset in range(start, end, piece):
+                count, now = min(piece, end - offset), time.monotonic()
+                passed = max(pace.reserve(count, now) for pace in (self.server.pace, self._pace))
+                time.sleep(max(0, passed - now))
+                self.connection.sendfile(stream, offset, count)
+                with service.counter:
+                    service.sent += count
+
+
+@functools.cache
+def _md5(file: Path, _changed: float) -> str:
+    return base64.b64encode(hashlib.md5(file.read_bytes(), usedforsecurity=False).digest()).decode()
