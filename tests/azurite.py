@@ -121,6 +121,10 @@ class Azurite:
         """Delete a blob."""
         self._client.get_blob_client(container, path).delete_blob()
 
+    def etag(self, path: str, *, container: str = CONTAINER) -> str:
+        """The ETag of a blob, in its quotes."""
+        return str(self._client.get_blob_client(container, path).get_blob_properties().etag)
+
     def create_container(self, name: str) -> None:
         """Make another container."""
         self._client.create_container(name)

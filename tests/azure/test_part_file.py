@@ -73,7 +73,7 @@ def test_claims_survive_and_reset_with_another_blob(tmp_path: Path) -> None:
     part_file = PartFile(tmp_path, "vqa")
     with part_file.locked(), part_file.opened(part_file.start(BLOB)) as file:
         os.pwrite(file, b"x" * 30, 40)
-        part_file.record(file, [(40, 70)])
+        part_file.claim(file, [(40, 70)])
     start = PartFile(tmp_path, "vqa").start(BLOB)
     assert (start.case, start.state.done, start.here) == (Case.RESUMED, ((40, 70),), 30)
     other = Blob('"0xNEW"', 100, BLOB.modified)

@@ -139,6 +139,7 @@ def fetch_asset(
         Path | None,
         typer.Option("--from", metavar="PATH", help="Take the archive from a file; no network is needed."),
     ] = None,
+    no_unzip: Annotated[bool, typer.Option("--no-unzip", help="Bring the archives alone.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Ranges at a time.")] = 16,
     limit_rate: Annotated[
         str | None,
@@ -148,18 +149,27 @@ def fetch_asset(
     json: _Json = False,
     force: _Force = False,
 ) -> None:
-    """Bring the archives of assets in use here: downloaded, verified, and cached by DVC.
+    """Bring assets in use here: archives downloaded, verified and unpacked in one pass, cached by DVC.
 
-    Interrupted at any moment, the same command continues where it was. dvc repro unzips the archives
-    then.
+    Interrupted at any moment, the same command continues where it was. dvc.lock is written as dvc repro
+    would have written it, which then finds nothing to do.
 
-    Example: tools/fetch-asset vqa && dvc repro
+    Example: tools/fetch-asset vqa
     """
     from datarepo.azure.retry import parse_rate
     from datarepo.commands.fetch import fetch
 
     rate = parse_rate(limit_rate) if limit_rate else None
-    report = fetch(names or [], every=every, path=path, jobs=jobs, rate=rate, force=force, quiet=quiet)
+    report = fetch(
+        names or [],
+        every=every,
+        path=path,
+        unzips=not no_unzip,
+        jobs=jobs,
+        rate=rate,
+        force=force,
+        quiet=quiet,
+    )
     _finish(report, json=json)
 
 

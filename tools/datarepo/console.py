@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn, cast
 
-from datarepo.errors import RepositoryError
+from datarepo.errors import Interruption, RepositoryError
 from datarepo.redact import RedactingStream, redact
 
 if TYPE_CHECKING:
@@ -87,10 +87,13 @@ def run(app: typer.Typer, name: str) -> NoReturn:
         code = code if isinstance(code, int) else 0
         if code == INTERRUPTED:  # how Typer answers Ctrl-C
             raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        if sys.stderr.isatty():
-            note("")  # the terminal has written ^C or a prompt on this line
-        code = _fail("interrupted", "run the same command again, it continues or starts afresh", INTERRUPTED)
+    except (KeyboardInterrupt, Interruption) as error:
+        # The terminal has written ^C or a prompt on this line.
+        begin = "\n" if sys.stderr.isatty() else ""
+        note(
+            f"{begin}interrupted: {str(error) or 'run the same command again, it continues or starts afresh'}"
+        )
+        code = INTERRUPTED
     except BrokenPipeError:  # `tools/list-assets | head`: nobody reads on, which is no failure
         sys.stdout = sys.stderr = cast("IO[str]", Path(os.devnull).open("w"))  # noqa: SIM115  # open until exit
         code = 0

@@ -55,7 +55,7 @@ def _has_dependencies():
 
 def _interrupted(*_):
     """End at once: nothing has begun that would have to be put in order."""
-    os.write(2, b"error: interrupted\nhint: run the same command again, it continues or starts afresh\n")
+    os.write(2, b"interrupted: run the same command again, it continues or starts afresh\n")
     os._exit(130)
 
 

@@ -2,6 +2,7 @@
 
 RepositoryError            exit code 1
 ├── UsageError             exit code 2: the command line asks for something that is not there
+├── Interruption           exit code 130: Ctrl-C, with what is kept
 ├── CatalogueError         params.yaml is missing, malformed or of the wrong shape
 ├── StageError             an import stage or the DVC repository is not what the tools wrote
 ├── SasError               a shared access signature that cannot work
@@ -36,6 +37,12 @@ class UsageError(RepositoryError):
     """The command line asks for something that is not there."""
 
     exit_code = 2
+
+
+class Interruption(RepositoryError):  # noqa: N818  # no error: the user wanted it
+    """Ctrl-C or SIGTERM; the message says what is kept, and how to go on."""
+
+    exit_code = 130
 
 
 class CatalogueError(RepositoryError, ValueError):

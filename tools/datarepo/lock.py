@@ -23,7 +23,7 @@ def locked(file: Path, busy: str | RepositoryError) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(file)
+    lock = FileLock(file, thread_local=False)  # a transfer ends in another thread than it began
     try:
         lock.acquire(blocking=False)
     except Timeout:

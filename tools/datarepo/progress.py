@@ -13,27 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from rich.progress import TaskID
-
 
 class Progress:
     """The progress of one or more named tasks, counted in bytes.
 
-    On a terminal a bar each, and one for all, with rate and time left; elsewhere one line of all tasks
-    together every `every` seconds, so that short work prints nothing; with `quiet` nothing at all.
-    `advance` may be called from any thread, thousands of times a second.
+    On a terminal a bar each, with rate and time left; elsewhere a line about the first task that is not
+    done, every `every` seconds, so that short work prints nothing; with `quiet` nothing at all. The
+    functions to count on may be called from any thread, thousands of times a second.
     """
 
     def __init__(self, quiet: bool = False, every: float = 5.0) -> None:
-        self._done: dict[str, int] = {}
-        self._total: dict[str, int] = {}
-        self._bars: dict[str, TaskID] = {}
-        self._bar: Any = None
-        self._all: TaskID | None = None
+        self._tasks: list[_Task] = []
+        self._bars: Any = None
         self._every = every
         self._quiet = quiet
-        self._begun = self._told = time.monotonic()
-        self._resumed = 0
+        self._told = time.monotonic()
 
     def __enter__(self) -> Progress:
         if not self._quiet and sys.stderr.isatty():
@@ -47,7 +41,7 @@ class Progress:
             )
             from rich.progress import Progress as Bars
 
-            self._bar = Bars(
+            self._bars = Bars(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=None),
                 DownloadColumn(),
@@ -57,7 +51,7 @@ class Progress:
                 transient=True,
                 refresh_per_second=5,
             )
-            self._bar.start()
+            self._bars.start()
         return self
 
     def __exit__(
@@ -66,36 +60,43 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if self._bars is not None:
+            self._bars.stop()
 
     def task(self, name: str, total: int, done: int = 0) -> Callable[[int], None]:
         """Add a task of `total` bytes of which `done` are there already; the function to count on."""
-        self._total[name] = total
-        self._done[name] = done
-        self._resumed += done
-        if self._bar is not None:
-            self._bars[name] = self._bar.add_task(redact(name), total=total, completed=done)
-            if len(self._bars) == 2:
-                self._all = self._bar.add_task("in total")
+        task = _Task(name, total, done)
+        if not total:  # nothing that could be shown
+            return task.advance
+        self._tasks.append(task)
+        bar = self._bars.add_task(redact(name), total=total, completed=done) if self._bars else None
 
         def advance(count: int) -> None:
-            self._done[name] += count
-            if self._bar is not None:
-                self._bar.update(self._bars[name], completed=self._done[name])
-                if self._all is not None:
-                    done_by_all, total_of_all = sum(self._done.values()), sum(self._total.values())
-                    self._bar.update(self._all, completed=done_by_all, total=total_of_all)
+            task.advance(count)
+            if bar is not None:
+                self._bars.update(bar, completed=task.done)
             elif not self._quiet and time.monotonic() - self._told >= self._every:
                 self._told = time.monotonic()
-                note(self._line())
+                note(next((str(task) for task in self._tasks if task.done < task.total), f"{name}: all done"))
 
         return advance
 
-    def _line(self) -> str:
-        done, total = sum(self._done.values()), sum(self._total.values())
-        rate = (done - self._resumed) / max(time.monotonic() - self._begun, 0.001)
-        left = duration((total - done) / rate) if rate > 0 else "unknown"
-        names = ", ".join(name for name in self._total if self._done[name] < self._total[name])
-        share = f"{done / total:.0%}" if total else "100%"
-        return f"{names}: {size(done)} of {size(total)} ({share}), {size(rate)}/s, {left} left"
+
+class _Task:
+    """A task with what is done of it; told in a line."""
+
+    def __init__(self, name: str, total: int, done: int) -> None:
+        self.name = name
+        self.total = total
+        self.done = self._before = done
+        self._begun = time.monotonic()
+
+    def advance(self, count: int) -> None:
+        """Count bytes that are done."""
+        self.done += count
+
+    def __str__(self) -> str:
+        rate = (self.done - self._before) / max(time.monotonic() - self._begun, 0.001)
+        left = duration((self.total - self.done) / rate) if rate > 0 else "unknown"
+        share = f"{self.done / self.total:.0%}"
+        return f"{self.name}: {size(self.done)} of {size(self.total)} ({share}), {size(rate)}/s, {left} left"

@@ -1,18 +1,16 @@
 """A download: the missing ranges of one blob, several at a time, each checked before it counts.
 
 download
-├── _Download._work     for each of the jobs: the next missing range, then its claim
-│   ├── _bring          attempts at a range, each from the byte reached
-│   │   └── _attempt    one request: the answer compared with what was asked for
-│   └── _claim          PartFile.record, one at a time, for all ranges that wait for it
-└── _Md5                a thread that follows the finished ranges from the beginning
+└── _Download.run
+    ├── _work       for each of the jobs: the next missing range, in the order of the blob
+    │   ├── _bring      attempts at a range, each from the byte reached
+    │   └── _attempt    one request: the answer compared with what was asked for
+    └── _claim      what has arrived, so many times a second: no kill costs more than that
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import hashlib
 import os
 import threading
 import time
@@ -20,24 +18,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from datarepo.azure import blob as blobs
-from datarepo.azure.part_file import missing
+from datarepo.azure.part_file import merge, missing
 from datarepo.azure.retry import JOBS, RetryPolicy
-from datarepo.console import note, size
 from datarepo.errors import BlobChangedError, BlobError, SasError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from obstore import GetOptions
 
+    from datarepo.azure.arriving import Arriving
     from datarepo.azure.blob import Address, Blob
-    from datarepo.azure.part_file import PartFile, Span, Start
+    from datarepo.azure.part_file import PartFile
     from datarepo.azure.retry import RateLimit
     from datarepo.errors import RepositoryError
 
-RANGE = 8 * 1024 * 1024  # bytes; as many of them as jobs are what a kill loses at most
-_MD5_CHUNK = 1024 * 1024
-_LONG_TO_READ = 4_000_000_000  # bytes whose md5 takes some seconds, so that a line says what is awaited
+RANGE = 4 * 1024 * 1024  # bytes: so small that readers of what has arrived wait little for the next
+_CLAIM_SECONDS = 0.5
 
 _RETRIED = {408, 416, 429, 500, 502, 503, 504}
 
@@ -65,35 +62,30 @@ def download(
     address: Address,
     blob: Blob,
     part_file: PartFile,
-    start: Start,
-    advance: Callable[[int], None],
+    file: int,
+    arriving: Arriving,
     *,
+    advance: Callable[[int], None],
     jobs: int = JOBS,
     rate_limit: RateLimit,
-) -> str:
-    """Download what is missing of a blob into its part file; the md5 of the whole, in hexadecimal.
+) -> None:
+    """Download what is missing of a blob into its part file, opened as `file`.
 
-    `advance` is told the bytes that count, and negative ones when they do not count after all. Raises
-    BlobChangedError when it is another blob by now, BlobError or SasError for what cannot be healed,
-    OSError for the disk's troubles; what has arrived is claimed in each case.
+    `arriving` is given each range that is there, `advance` the bytes that count, and negative ones when
+    they do not count after all. Raises BlobChangedError when it is another blob by now, BlobError or
+    SasError for what cannot be healed, OSError for the disk's troubles; what has arrived is claimed in
+    each case.
     """
-    policy = RetryPolicy.from_environment()
-    with part_file.opened(start) as file:
-        md5 = _Md5(file, blob.size)
-        try:
-            work = _Download(address, blob, part_file, file, md5)
-            asyncio.run(work.run(jobs, policy, rate_limit, advance))
-            if md5.left > _LONG_TO_READ:
-                note(f"{part_file.path.stem}: all is here; {size(md5.left)} left to compute its md5 from")
-            return md5.digest()
-        finally:
-            md5.stop()
+    work = _Download(address, blob, part_file, file, arriving)
+    asyncio.run(work.run(jobs, RetryPolicy.from_environment(), rate_limit, advance))
 
 
 class _Download:
     """One download at work."""
 
-    def __init__(self, address: Address, blob: Blob, part_file: PartFile, file: int, md5: _Md5) -> None:
+    def __init__(
+        self, address: Address, blob: Blob, part_file: PartFile, file: int, arriving: Arriving
+    ) -> None:
         # A request may take as long as it brings bytes: obstore's 30 seconds would cut slow ranges.
         # Its own retries are off, as they would ask for a whole range again.
         self._store = blobs.store(address.source, {"timeout": "7days"}, {"max_retries": 0})
@@ -101,9 +93,11 @@ class _Download:
         self._blob = blob
         self._part_file = part_file
         self._file = file
-        self._md5 = md5
-        self._waiting: list[Span] = []
+        self._arriving = arriving
+        self._done = list(part_file.state.done)
+        self._under_way: list[_Range] = []
         self._todo = missing(part_file.state.done, blob.size, RANGE)
+        self._claiming = threading.Lock()  # an interrupted run claims the rest while a claim is under way
 
     async def run(
         self, jobs: int, policy: RetryPolicy, rate_limit: RateLimit, advance: Callable[[int], None]
@@ -112,27 +106,35 @@ class _Download:
         self._policy = policy
         self._rate_limit = rate_limit
         self._advance = advance
-        self._claiming = asyncio.Lock()
-        self._md5.follow(self._part_file.state.done)
         workers = [asyncio.ensure_future(self._work()) for _ in range(jobs)]
+        claims = asyncio.ensure_future(self._claims())
         try:
             await asyncio.gather(*workers)
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-            if self._waiting:  # also the beginnings of ranges that were cut short
-                self._part_file.record(self._file, self._waiting)
+            for task in (*workers, claims):
+                task.cancel()
+            await asyncio.gather(*workers, claims, return_exceptions=True)
+            self._claim()
 
     async def _work(self) -> None:
         for start, end in self._todo:
             wanted = _Range(start, end, start)
-            try:
-                await self._bring(wanted)
-            finally:
-                if wanted.at > start:
-                    self._waiting.append((start, wanted.at))
-            await self._claim()
+            self._under_way.append(wanted)
+            await self._bring(wanted)
+            self._done = merge([*self._done, (start, end)])
+            self._under_way.remove(wanted)
+            self._arriving.add(start, end)
+
+    async def _claims(self) -> None:
+        while True:
+            await asyncio.sleep(_CLAIM_SECONDS)
+            await asyncio.to_thread(self._claim)
+
+    def _claim(self) -> None:
+        """Claim what is there, also of ranges that are under way."""
+        with self._claiming:
+            spans = [(wanted.start, wanted.at) for wanted in self._under_way if wanted.at > wanted.start]
+            self._part_file.claim(self._file, [*self._done, *spans])
 
     async def _bring(self, wanted: _Range) -> None:
         failures = 0
@@ -194,17 +196,6 @@ class _Download:
         if wanted.at < wanted.end:
             raise _FaultError("fewer bytes came than asked for", counts=False)
 
-    async def _claim(self) -> None:
-        """Claim what waits for it, for all workers at once: their next range begins after that.
-
-        So at most the ranges in flight are unclaimed at any time, and one fsync serves many of them.
-        """
-        async with self._claiming:
-            if self._waiting:
-                spans, self._waiting = self._waiting, []
-                await asyncio.to_thread(self._part_file.record, self._file, spans)
-                self._md5.follow(self._part_file.state.done)
-
 
 def _write(file: int, chunk: bytes, at: int) -> None:
     rest = memoryview(chunk)
@@ -243,64 +234,3 @@ def _given_up(address: Address, fault: _FaultError, attempts: int) -> BlobError:
         "what has arrived is kept: run the same command again, it continues; if that does not help, look"
         " for a proxy on the way that changes what the service says",
     )
-
-
-class _Md5:
-    """The md5 of a file that grows in any order, computed by a thread that follows its beginning.
-
-    Ranges finish out of order, so their bytes are read back as soon as all before them is there: from
-    memory, since the system has just been given them. The state of an md5 cannot be stored (hashlib
-    has no way to), so a resumed download begins with the bytes on the disk, while the others arrive.
-    """
-
-    def __init__(self, file: int, length: int) -> None:
-        self._file = file
-        self._length = length
-        self._digest = hashlib.md5(usedforsecurity=False)
-        self._read = self._ready = 0
-        self._stopped = False
-        self._failure: OSError | None = None
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    @property
-    def left(self) -> int:
-        """The bytes it has still to read."""
-        return self._length - self._read
-
-    def follow(self, done: Sequence[Span]) -> None:
-        """Go on as far as these spans reach without a gap."""
-        with self._changed:
-            self._ready = done[0][1] if done and done[0][0] == 0 else 0
-            self._changed.notify()
-
-    def digest(self) -> str:
-        """The md5 in hexadecimal, once all has been read."""
-        self._thread.join()
-        if self._failure:
-            raise self._failure
-        return self._digest.hexdigest()
-
-    def stop(self) -> None:
-        """End the thread; the file may be closed then."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
-        self._thread.join()
-
-    def _run(self) -> None:
-        buffer = memoryview(bytearray(_MD5_CHUNK))
-        try:
-            while self._read < self._length:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._stopped or self._ready > self._read)
-                if self._stopped:
-                    return
-                count = os.preadv(self._file, [buffer[: self._ready - self._read]], self._read)
-                if not count:
-                    raise OSError(errno.EIO, "the part file was cut by somebody else")
-                self._digest.update(buffer[:count])
-                self._read += count
-        except OSError as error:
-            self._failure = error

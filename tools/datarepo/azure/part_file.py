@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import threading
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -137,7 +136,6 @@ class PartFile:
         self.path = self.folder / f"{name}.part"
         self._state_file = self.folder / f"{name}.json"
         self._name = name
-        self._claiming = threading.Lock()
         self.state = State("", 0)
 
     def locked(self) -> AbstractContextManager[None]:
@@ -164,7 +162,7 @@ class PartFile:
     @contextlib.contextmanager
     def opened(self, start: Start) -> Iterator[int]:
         """Open the bytes for reading and writing, emptied unless resumed; its file descriptor."""
-        self._claim(start.state)  # before the bytes of another blob come under it
+        self._store(start.state)  # before the bytes of another blob come under it
         flags = os.O_RDWR | os.O_CREAT | (0 if start.case is Case.RESUMED else os.O_TRUNC)
         file = os.open(self.path, flags, 0o644)
         try:
@@ -172,17 +170,18 @@ class PartFile:
         finally:
             os.close(file)
 
-    def record(self, file: int, spans: Iterable[Span]) -> None:
-        """Claim spans, once their bytes are on the disk."""
-        with self._claiming:  # an interrupted run claims the rest while a claim is still under way
+    def claim(self, file: int, spans: Iterable[Span]) -> None:
+        """Claim these spans and no others, once their bytes are on the disk."""
+        done = tuple(merge(spans))
+        if done != self.state.done:
             os.fsync(file)
-            self._claim(replace(self.state, done=tuple(merge([*self.state.done, *spans]))))
+            self._store(replace(self.state, done=done))
 
     def seal(self, md5: str) -> None:
         """Record the md5 of the whole: a run killed before the import is complete has computed it."""
-        self._claim(replace(self.state, md5=md5))
+        self._store(replace(self.state, md5=md5))
 
-    def _claim(self, state: State) -> None:
+    def _store(self, state: State) -> None:
         replace_text(self._state_file, state.document(), scratch=self.folder)
         self.state = state
 

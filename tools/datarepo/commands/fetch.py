@@ -1,52 +1,93 @@
-"""`tools/fetch-asset`: the archives of assets in use, brought into workspace and cache.
+"""`tools/fetch-asset`: data brought here in one pass, and recorded as `dvc repro` would have.
 
 fetch
-├── Repository.look   what is here already needs no network
-├── blob.ask          the others must still be the blobs that their import stages record
-├── check_room        what is left of the archives, and their contents, against the free disk
-└── _Run.bring        under the lock of the asset's part file
-    ├── download      what is missing of it
-    ├── _mismatch     the publisher's Content-MD5 and the md5 in the import stage against its own
-    └── Repository.complete    cached, linked, recorded
+├── _gather             what is here of each asset, read once; DVC starts in a process of its own
+├── decide              facts -> what is left to do   (pure)
+├── _check_ownership    nothing is replaced that no record knows
+├── _ask                what is to be downloaded must still be what the import stages record
+├── survey_blobs        members judged, and the disk checked, before gigabytes arrive
+├── Transfer            of one asset: downloaded, and unpacked while it arrives
+└── Recorder            DVC told of what has arrived, while the next asset is downloaded
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import hashlib
-import os
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
-from datarepo import console, disk
+from datarepo import console
 from datarepo.archives.reader import FileReader
 from datarepo.azure import blob as blobs
 from datarepo.azure.blob import Address
-from datarepo.azure.download import download
 from datarepo.azure.part_file import PartFile
-from datarepo.azure.retry import RateLimit
-from datarepo.commands.fetch_report import Action, Arrival, FetchReport
+from datarepo.azure.retry import JOBS, RateLimit
+from datarepo.commands.fetch_report import Action, AssetReport, FetchReport
 from datarepo.commands.survey import check_room, survey, survey_blobs
+from datarepo.commands.transfer import (
+    Job,
+    Recorder,
+    Transfer,
+    from_archive,
+    from_blob,
+    from_file,
+    is_ours,
+    not_the_archive,
+)
 from datarepo.console import size
-from datarepo.errors import ArchiveError, BlobChangedError, DiskError, StageError, UsageError
-from datarepo.pipeline import catalogue, import_stage
-from datarepo.pipeline.location import Location
+from datarepo.errors import BlobChangedError, Interruption, StageError, UsageError
+from datarepo.pipeline import catalogue, dvc_lock, import_stage
+from datarepo.pipeline.background import RepositoryProcess
+from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.remotes import Remotes
-from datarepo.pipeline.repository import Repository
+from datarepo.pipeline.repository import Arrival, Repository
 from datarepo.pipeline.root import at_root, find_root, part_files, writing
 from datarepo.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from datarepo.azure.blob import Blob
+    from datarepo.commands.survey import Survey
     from datarepo.pipeline.catalogue import Asset, Catalogue
     from datarepo.pipeline.import_stage import ImportStage
 
-_CHUNK = 1024 * 1024
+_HERE = (Location.WORKSPACE, Location.CACHE)
+
+
+class Step(Enum):
+    """What is left to do for an asset."""
+
+    NOTHING = "nothing"
+    LINK = "link"  # what the cache has into the workspace, and the reverse
+    UNPACK = "unpack"  # the archive that is here
+    DOWNLOAD = "download"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done for one asset, and the facts it follows from."""
+
+    asset: Asset
+    stage: ImportStage
+    presence: Presence
+    step: Step
+
+
+def decide(asset: Asset, presence: Presence, *, unzips: bool) -> Step:
+    """Choose what to do for an asset, whose contents are wanted if `unzips`.
+
+    Contents that are ready need no archive: it may have been freed.
+    """
+    if unzips and asset.suffix:
+        if presence.is_ready:
+            return Step.LINK if presence.archive in _HERE else Step.NOTHING
+        if presence.contents is Location.CACHE:
+            return Step.LINK
+        return Step.UNPACK if presence.archive in _HERE else Step.DOWNLOAD
+    return Step.LINK if presence.archive in _HERE else Step.DOWNLOAD
 
 
 def fetch(
@@ -54,16 +95,18 @@ def fetch(
     *,
     every: bool = False,
     path: Path | None = None,
-    jobs: int = 16,
+    unzips: bool = True,
+    jobs: int = JOBS,
     rate: float | None = None,
     force: bool = False,
     quiet: bool = False,
 ) -> FetchReport:
-    """Fetch the archives of the named assets, or of all in use.
+    """Fetch the named assets, or all in use: archives, and their contents if `unzips`.
 
     `path` is an archive carried in by hand, for a single asset; `rate` limits the bytes a second;
-    `force` skips the check of the disk. A RepositoryError ends the run at the first asset that fails:
-    the ones before it are complete, and what has arrived of it is kept.
+    `force` skips the check of the disk, and replaces what no record knows. A RepositoryError ends the
+    run at the first asset that fails: the ones before it are complete, and what has arrived of it is
+    kept.
     """
     root = find_root()
     assets = _wanted(root, catalogue.load(root), names, every=every)
@@ -73,45 +116,34 @@ def fetch(
         )
     if path and not path.is_file():
         raise UsageError(f"there is no file {path}", "--from takes the path of an archive")
-    with ThreadPoolExecutor(1) as pool:
-        # DVC takes about a second to start, which the network can use.
-        run = _Run(root, pool.submit(_start, root, assets[0]), jobs, RateLimit(rate))
-        coming = [asset for asset in assets if run.look(asset, path) is None]
-        if path:
-            arrival = run.take(coming[0], path, force=force) if coming else run.settle(assets[0])
-            return FetchReport([arrival], functools.partial(at_root, root))
-        addresses, found = _ask(run, coming)
-        if coming and not force:
-            _check_room(root, addresses, found)
-        arrivals: list[Arrival] = []
-        with Progress(quiet) as progress, _told_if_cut_short(arrivals):
-            advances = {
-                asset: progress.task(asset.name, blob.size, run.part_file(asset).start(blob).here)
-                for asset, blob in found.items()
+    with RepositoryProcess(root) as process:
+        plans = _gather(root, process, assets, path, unzips=unzips)
+        if not force:
+            _check_ownership(root, process, plans, unzips=unzips)
+        downloads = [plan for plan in plans if plan.step is Step.DOWNLOAD and not path]
+        addresses, published = _ask(root, downloads)
+        surveys = survey_blobs(root, addresses, published) if unzips else {}
+        if path and plans[0].step is Step.DOWNLOAD:
+            surveys = _survey_file(root, plans[0], path)
+        if not force:
+            _check_room(root, plans, surveys, unzips=unzips)
+        sources = {asset: (addresses[asset], blob) for asset, blob in published.items()}
+        with Progress(quiet) as progress:
+            job = Job(
+                root,
+                jobs,
+                RateLimit(rate),
+                unzips,
+                progress.task("download", *_sizes(root, published)),
+                progress.task("contents", sum(each.size for each in surveys.values()) if unzips else 0),
+            )
+            transfers = {
+                plan.asset: _transfer(job, plan, sources.get(plan.asset), path, surveys.get(plan.asset))
+                for plan in plans
+                if plan.step in (Step.UNPACK, Step.DOWNLOAD)
             }
-            for asset in assets:
-                if asset in coming:
-                    arrivals.append(run.bring(asset, addresses[asset], found[asset], advances[asset]))
-                else:
-                    arrivals.append(run.settle(asset))
-        return FetchReport(arrivals, functools.partial(at_root, root))
-
-
-@contextlib.contextmanager
-def _told_if_cut_short(arrivals: Sequence[Arrival]) -> Iterator[None]:
-    """Tell what was done for the first assets when a later one fails: there will be no report."""
-    try:
-        yield
-    except BaseException:
-        for arrival in arrivals:
-            console.note(str(arrival))
-        raise
-
-
-def _start(root: Path, asset: Asset) -> Repository:
-    repository = Repository(root)
-    repository.output(asset)  # the first stage makes DVC import Azure's client, which is half of it
-    return repository
+            reports = _run(job, process, plans, transfers, path)
+    return FetchReport(reports, unzips, partial(at_root, root))
 
 
 def _wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) -> list[Asset]:
@@ -128,201 +160,210 @@ def _wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) 
     return assets
 
 
-def _ask(run: _Run, assets: Sequence[Asset]) -> tuple[dict[Asset, Address], dict[Asset, Blob]]:
+def _gather(
+    root: Path, process: RepositoryProcess, assets: Sequence[Asset], path: Path | None, *, unzips: bool
+) -> list[Plan]:
+    """Read what is recorded, and look what is here; DVC is asked only where it may know something."""
+    stages = {asset: _recorded(root, asset) for asset in assets}
+    known = {
+        asset: stage
+        for asset, stage in stages.items()
+        if stage.md5 or any((root / out).exists() for out in asset.outputs)
+    }
+    presences = process.submit(Repository.look, known).result() if known else {}
+    plans = []
+    for asset, stage in stages.items():
+        presence = presences.get(asset, Presence())
+        file = root / asset.file
+        if presence.in_the_way and not (path and path.exists() and path.samefile(file)):
+            raise _in_the_way(asset, stage)
+        plans.append(Plan(asset, stage, presence, decide(asset, presence, unzips=unzips)))
+    return plans
+
+
+def _recorded(root: Path, asset: Asset) -> ImportStage:
+    stage = import_stage.read(root, asset)
+    if stage is None:
+        raise StageError(
+            f"{asset.stage} is missing, though {asset.name} is in use",
+            f"'git checkout -- {asset.stage}' brings a committed one back; else run"
+            f" tools/add-asset {asset.name}",
+        )
+    return stage
+
+
+def _in_the_way(asset: Asset, stage: ImportStage) -> StageError:
+    """The error of a file in the archive's place, which DVC would ask whether to overwrite."""
+    if stage.md5:
+        return StageError(
+            f"{asset.file} is there, and is not the file that {asset.stage} records",
+            "move it away, then run the same command again",
+        )
+    return StageError(
+        f"{asset.file} is already there, and nothing tells whether it is the archive",
+        f"tools/fetch-asset {asset.name} --from {asset.file} verifies it; or move it away",
+    )
+
+
+def _check_ownership(root: Path, process: RepositoryProcess, plans: Sequence[Plan], *, unzips: bool) -> None:
+    """Raise StageError when a folder that is to be replaced holds what no record knows."""
+    for plan in plans:
+        folder = root / plan.asset.dir
+        replaced = unzips and plan.asset.suffix and not plan.presence.is_ready and folder.exists()
+        if replaced and plan.presence.condition is not Condition.OLDER and not is_ours(root, plan.asset):
+            files = process.submit(Repository.unrecorded, plan.asset).result()
+            if files:
+                shown = ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
+                raise StageError(
+                    f"{plan.asset.dir} holds what no record knows, and would be replaced: {shown}",
+                    "move it away; --force replaces it",
+                )
+
+
+def _ask(root: Path, plans: Sequence[Plan]) -> tuple[dict[Asset, Address], dict[Asset, Blob]]:
     """Where the assets' blobs are, and that they are still the recorded ones."""
-    remotes = Remotes(run.root)
-    sources = {name: remotes.source(name) for name in {asset.source for asset in assets}}
-    addresses = {asset: Address(sources[asset.source], asset.path) for asset in assets}
+    remotes = Remotes(root) if plans else None
+    addresses = {
+        plan.asset: Address(remotes.source(plan.asset.source), plan.asset.path) for plan in plans if remotes
+    }
     answers = blobs.ask({asset.name: address for asset, address in addresses.items()})
-    for asset in assets:
-        if not run.recorded(asset).describes(answers[asset.name]):
-            part_file = run.part_file(asset)
+    for plan in plans:
+        if not plan.stage.describes(answers[plan.asset.name]):
+            part_file = PartFile(part_files(root), plan.asset.name)
             with part_file.locked():
                 part_file.discard()
-            raise run.changed(asset)
-    return addresses, {asset: answers[asset.name] for asset in assets}
+            raise _changed(plan)
+    return addresses, {plan.asset: answers[plan.asset.name] for plan in plans}
 
 
-def _check_room(root: Path, addresses: Mapping[Asset, Address], found: Mapping[Asset, Blob]) -> None:
-    contents = sum(each.size for each in survey_blobs(root, addresses, found).values())
-    archives = sum(
-        blob.size - PartFile(part_files(root), asset.name).start(blob).here for asset, blob in found.items()
+def _changed(plan: Plan) -> BlobChangedError:
+    """The error of a blob that is not the recorded one any more, once its part file is dropped."""
+    pull = "dvc pull, if a team remote has the recorded archive; or " if plan.stage.md5 else ""
+    return BlobChangedError(
+        f"the blob of {plan.asset.name} has changed upstream since {plan.asset.stage} recorded it; what had"
+        " arrived of the old one is removed",
+        f"{pull}tools/add-asset {plan.asset.name} records the new one",
     )
-    check_room(root, archives, contents)
 
 
-class _Run:
-    """What the work on every asset of a run needs."""
+def _survey_file(root: Path, plan: Plan, path: Path) -> dict[Asset, Survey]:
+    """Survey a file carried in, if it can be the archive at all."""
+    if path.stat().st_size != plan.stage.size:
+        why = f"{path.stat().st_size} bytes, expected {plan.stage.size}"
+        raise not_the_archive(plan.asset, str(path), why)
+    if plan.asset.suffix != ".zip":
+        return {}
+    with FileReader(path) as reader:
+        return {plan.asset: survey(root, plan.asset, reader)}
 
-    def __init__(self, root: Path, starting: Future[Repository], jobs: int, rate_limit: RateLimit) -> None:
-        self.root = root
-        self._starting = starting
-        self._jobs = jobs
-        self._rate_limit = rate_limit
 
-    def part_file(self, asset: Asset) -> PartFile:
-        """What has arrived of an asset's archive."""
-        return PartFile(part_files(self.root), asset.name)
+def _check_room(root: Path, plans: Sequence[Plan], surveys: Mapping[Asset, Survey], *, unzips: bool) -> None:
+    downloads = [plan for plan in plans if plan.step is Step.DOWNLOAD]
+    here = sum(PartFile(part_files(root), plan.asset.name).arrived for plan in downloads)
+    contents = sum(survey.size for survey in surveys.values()) if unzips else 0
+    check_room(root, sum(plan.stage.size for plan in downloads) - here, contents)
 
-    def recorded(self, asset: Asset) -> ImportStage:
-        """The import stage as it stands now: another run may have completed it."""
-        recorded = import_stage.read(self.root, asset)
-        if recorded is None:
-            raise StageError(
-                f"{asset.stage} is missing, though {asset.name} is in use",
-                f"'git checkout -- {asset.stage}' brings a committed one back; else run"
-                f" tools/add-asset {asset.name}",
-            )
-        return recorded
 
-    def look(self, asset: Asset, carried: Path | None = None) -> Location | None:
-        """Where on this machine the recorded archive is.
+def _sizes(root: Path, published: Mapping[Asset, Blob]) -> tuple[int, int]:
+    """The bytes of all blobs, and those that are here already."""
+    starts = [PartFile(part_files(root), asset.name).start(blob) for asset, blob in published.items()]
+    return sum(blob.size for blob in published.values()), sum(start.here for start in starts)
 
-        StageError when something else is in its place: DVC would ask whether to overwrite it.
-        """
-        # First the file: a run that has just put it there has recorded its md5 before.
-        there = (self.root / asset.file).exists()
-        stage = self.recorded(asset)
-        if stage.md5:
-            presence = self._starting.result().look({asset: stage})[asset]
-            if presence.in_the_way:
-                raise StageError(
-                    f"{asset.file} is there, and is not the file that {asset.stage} records",
-                    "move it away, then run the same command again",
-                )
-            return presence.archive if presence.archive in (Location.WORKSPACE, Location.CACHE) else None
-        if there and not (carried and carried.exists() and carried.samefile(self.root / asset.file)):
-            raise StageError(
-                f"{asset.file} is already there, and nothing tells whether it is the archive",
-                f"tools/fetch-asset {asset.name} --from {asset.file} verifies it; or move it away",
-            )
+
+def _transfer(
+    job: Job, plan: Plan, blob: tuple[Address, Blob] | None, path: Path | None, surveyed: Survey | None
+) -> Transfer:
+    """How an asset's archive comes: over the network, from a file carried in, or from where it lies."""
+    asset, stage = plan.asset, plan.stage
+    if plan.step is Step.UNPACK:
+        incoming, published = from_archive(job.root, asset, stage), None
+    elif blob:
+        incoming, published = from_blob(job, asset, *blob), blob[1].md5
+    else:
+        assert path, "a file is carried in"
+        incoming, published = from_file(asset, path), stage.content_md5
+    return Transfer(job, asset, stage, incoming, published=published, surveyed=surveyed)
+
+
+def _done_by_another(job: Job, process: RepositoryProcess, plan: Plan, path: Path | None) -> Plan | None:
+    """The plan as it is once another run, which was waited for, has done the work; None if none has."""
+    asset = plan.asset
+    arrived = plan.step is Step.DOWNLOAD and not path and (job.root / asset.file).exists()
+    if not arrived and import_stage.read(job.root, asset) == plan.stage:
         return None
-
-    def changed(self, asset: Asset) -> BlobChangedError:
-        """The error of a blob that is not the recorded one any more, once its part file is dropped."""
-        pinned = self.recorded(asset).md5
-        pull = "dvc pull, if a team remote has the recorded archive; or " if pinned else ""
-        return BlobChangedError(
-            f"the blob of {asset.name} has changed upstream since {asset.stage} recorded it; what had"
-            " arrived of the old one is removed",
-            f"{pull}tools/add-asset {asset.name} records the new one",
-        )
-
-    def settle(self, asset: Asset) -> Arrival:
-        """Link an archive that is here to where it is not."""
-        stage, location = self.recorded(asset), self.look(asset)
-        self._starting.result().settle(asset)
-        self.part_file(asset).discard()  # of a run killed at its very end
-        action = Action.LINKED if location is Location.CACHE else Action.COMPLETE
-        return Arrival(asset, action, stage.size, stage.md5 or "", here=stage.size)
-
-    def bring(self, asset: Asset, address: Address, blob: Blob, advance: Callable[[int], None]) -> Arrival:
-        """Download what is missing of an archive, verify and complete it."""
-        part_file, begun = self.part_file(asset), time.monotonic()
-        with part_file.locked():
-            if self.look(asset):
-                return self.settle(asset)  # another run was at work on it, and is done
-            start = part_file.start(blob)
-            if start.why:
-                console.note(f"{asset.name}: starting again, because {start.why}")
-            try:
-                md5 = start.state.md5 or download(
-                    address, blob, part_file, start, advance, jobs=self._jobs, rate_limit=self._rate_limit
-                )
-            except BlobChangedError:
-                part_file.discard()
-                raise self.changed(asset) from None
-            except OSError as error:
-                raise self._told_if_full(error, asset, part_file) from None
-            expected = self._expected(asset, blob.md5)
-            if wrong := _mismatch(md5, expected):
-                part_file.discard()
-                raise ArchiveError(
-                    f"{asset.file} did not arrive as it was published: {wrong}; what arrived is removed",
-                    "run the same command again; if it fails again, tell the publisher of the data",
-                )
-            part_file.seal(md5)
-            self._complete(asset, part_file.path, md5)
-            part_file.discard()
-            action, seconds = Action(start.case.value), time.monotonic() - begun
-            return Arrival(asset, action, blob.size, md5, start.here, start.why, seconds, bool(expected))
-
-    def take(self, asset: Asset, path: Path, *, force: bool) -> Arrival:
-        """Take an archive from a path, verify and complete it; no network is needed."""
-        stage, part_file = self.recorded(asset), self.part_file(asset)
-        if path.stat().st_size != stage.size:
-            raise _not_the_archive(asset, path, f"{path.stat().st_size} bytes, expected {stage.size}")
-        if not force:
-            contents = 0
-            if asset.suffix == ".zip":
-                with FileReader(path) as reader:
-                    contents = survey(self.root, asset, reader).size
-            check_room(self.root, stage.size, contents)
-        with part_file.locked():
-            carried = part_file.folder / f"{asset.name}.carried"
-            try:
-                md5 = _copy(path, carried)
-                expected = self._expected(asset, stage.content_md5)
-                if wrong := _mismatch(md5, expected):
-                    raise _not_the_archive(asset, path, wrong)
-                self._complete(asset, carried, md5)
-            except OSError as error:
-                raise self._told_if_full(error, asset, part_file) from None
-            finally:
-                carried.unlink(missing_ok=True)
-            part_file.discard()
-        return Arrival(asset, Action.TAKEN, stage.size, md5, stage.size, str(path), 0.0, bool(expected))
-
-    def _expected(self, asset: Asset, published: str | None) -> dict[str, str]:
-        expected = {"the publisher's Content-MD5": published, asset.stage: self.recorded(asset).md5}
-        return {whose: md5 for whose, md5 in expected.items() if md5}
-
-    def _complete(self, asset: Asset, file: Path, md5: str) -> None:
-        with writing(self.root):
-            self._starting.result().complete(asset, file, md5)
-
-    def _told_if_full(self, error: OSError, asset: Asset, part_file: PartFile) -> OSError:
-        if not disk.is_full(error):
-            return error
-        kept = sum(end - start for start, end in part_file.state.done)
-        return DiskError(
-            f"the disk is full ({error.strerror}): {size(kept)} of {asset.file} are there and kept",
-            "make room, then run the same command again, it continues",
-        )
+    [again] = _gather(job.root, process, [asset], path, unzips=job.unzips)
+    return again if again.step in (Step.NOTHING, Step.LINK) else None
 
 
-def _mismatch(md5: str, expected: Mapping[str, str]) -> str:
-    """What is wrong with an md5, empty when nothing is.
-
-    >>> _mismatch("0a", {"the publisher's Content-MD5": "0b"})
-    "its md5 is 0a, and the publisher's Content-MD5 says 0b"
-    """
-    wrong = [f"{whose} says {value}" for whose, value in expected.items() if value != md5]
-    return f"its md5 is {md5}, and {' and '.join(wrong)}" if wrong else ""
-
-
-def _not_the_archive(asset: Asset, path: Path, why: str) -> ArchiveError:
-    return ArchiveError(
-        f"{path} is not the archive of {asset.name}: {why}", "was it copied whole, and is it of this version?"
-    )
-
-
-def _copy(source: Path, target: Path) -> str:
-    """Copy a file, as a clone where the filesystem can; its md5 in hexadecimal."""
-    from dvc_objects.fs.system import reflink
-
-    target.unlink(missing_ok=True)
+def _run(
+    job: Job,
+    process: RepositoryProcess,
+    plans: Sequence[Plan],
+    transfers: Mapping[Asset, Transfer],
+    path: Path | None,
+) -> list[AssetReport]:
+    """Bring one asset after the other, each recorded while the next is on its way."""
+    links = [
+        _link(plan)
+        for plan in plans
+        if plan.step is Step.LINK or (plan.step is Step.UNPACK and plan.presence.archive is Location.CACHE)
+    ]
+    if links:
+        with writing(job.root):
+            process.submit(Repository.complete, links).result()
+    reports = {plan.asset: _linked(job, plan) for plan in plans if plan.asset not in transfers}
+    recorder = Recorder(job.root, process)
+    at_work: Transfer | None = None
     try:
-        reflink(str(source), str(target))  # type: ignore[no-untyped-call]  # DVC publishes no types
-        cloned = True
-    except OSError:
-        cloned = False
-    md5 = hashlib.md5(usedforsecurity=False)
-    with source.open("rb") as from_, target.open("r+b" if cloned else "wb") as to:
-        while chunk := from_.read(_CHUNK):
-            md5.update(chunk)
-            if not cloned:
-                to.write(chunk)
-        to.flush()
-        os.fsync(to.fileno())
-    return md5.hexdigest()
+        for plan in plans:
+            if plan.asset in transfers:
+                at_work = transfers[plan.asset]
+                at_work.hold()
+                if again := _done_by_another(job, process, plan, path):
+                    reports[plan.asset] = _linked(job, again)
+                    at_work.release()
+                else:
+                    at_work.begin()
+                    at_work.bring()
+                    recorder.take(at_work)
+                at_work = None
+        recorder.end()
+    except BaseException as error:
+        job.cancelled.set()
+        kept = at_work.part_file.arrived if at_work else 0
+        if at_work:
+            at_work.abandon(error)
+        recorder.stop(error)
+        for report in recorder.reports:  # there will be no other
+            for line in report.lines():
+                console.note(line)
+        if isinstance(error, BlobChangedError) and at_work:
+            raise _changed(next(plan for plan in plans if plan.asset == at_work.asset)) from None
+        if isinstance(error, KeyboardInterrupt) and at_work and kept:
+            raise Interruption(
+                f"{size(kept)} of {at_work.asset.name} are kept, the same command goes on from there"
+            ) from None
+        raise
+    reports |= {report.asset: report for report in recorder.reports}
+    return [reports[plan.asset] for plan in plans]
+
+
+def _link(plan: Plan) -> Arrival:
+    md5 = plan.stage.md5 or ""
+    return Arrival(plan.asset, None, md5, restores=plan.presence.contents is Location.CACHE)
+
+
+def _linked(job: Job, plan: Plan) -> AssetReport:
+    """What is told of an asset for which nothing had to be brought."""
+    presence = plan.presence
+    is_linked = Location.CACHE in (presence.contents, None if presence.contents else presence.archive)
+    made = dvc_lock.read(job.root).get(plan.asset.name) if job.unzips and presence.contents else None
+    return AssetReport(
+        plan.asset,
+        Action.LINKED if is_linked else Action.READY,
+        plan.stage.size,
+        plan.stage.md5 or "",
+        here=plan.stage.size,
+        files=made.files if made else None,
+        contents=made.size if made else None,
+    )

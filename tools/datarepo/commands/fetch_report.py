@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class Action(Enum):
-    """What a run did for an asset."""
+    """What a run did to have an asset's data here."""
 
-    COMPLETE = "complete"
+    READY = "ready"
     LINKED = "linked"
+    UNPACKED = "unpacked"
     FETCHED = "fetched"
     RESUMED = "resumed"
     RESTARTED = "restarted"
@@ -27,8 +28,13 @@ class Action(Enum):
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """What was done for one asset; `here` are the bytes that need not be downloaded."""
+class AssetReport:
+    """What was done for one asset.
+
+    `size` and `md5` are the archive's, `here` those of its bytes that were not downloaded. `files` and
+    `contents` tell what was unpacked, None when nothing was; `checked` whether there was an md5 to
+    compare with.
+    """
 
     asset: Asset
     action: Action
@@ -38,29 +44,39 @@ class Arrival:
     why: str = ""
     seconds: float = 0.0
     checked: bool = True
+    files: int | None = None
+    contents: int | None = None
 
     @property
     def downloaded(self) -> int:
         """The bytes that came over the network."""
         return self.size - self.here
 
-    def __str__(self) -> str:
-        whole = size(self.size)
-        if self.action is Action.COMPLETE:
-            return f"{self.asset.name}: complete already, {whole}"
-        if self.action is Action.LINKED:
-            return f"{self.asset.name}: complete already, linked from the cache, {whole}"
+    def lines(self) -> Iterable[str]:
+        """What was done to the archive, then what is ready."""
+        name, whole = self.asset.name, size(self.size)
         checked = "md5 verified" if self.checked else f"md5 {self.md5}, and none published to compare with"
-        if self.action is Action.TAKEN:
-            return f"{self.asset.name}: taken from {self.why}, {whole}, {checked}"
         rate = size(self.downloaded / max(self.seconds, 0.001))
         took = f"in {duration(self.seconds)} ({rate}/s), {checked}"
-        if self.action is Action.RESUMED:
-            percent = 100 * self.here / self.size
-            return f"{self.asset.name}: resumed at {percent:.0f} %, {size(self.downloaded)} of {whole} {took}"
-        if self.action is Action.RESTARTED:
-            return f"{self.asset.name}: restarted because {self.why}; {whole} {took}"
-        return f"{self.asset.name}: fetched, {whole} {took}"
+        match self.action:
+            case Action.READY:
+                yield f"{name}: complete already, {whole}"
+            case Action.LINKED:
+                yield f"{name}: complete already, linked from the cache, {whole}"
+            case Action.UNPACKED:
+                yield f"{name}: unpacked from the archive that was here, {whole}"
+            case Action.TAKEN:
+                yield f"{name}: taken from {self.why}, {whole}, {checked}"
+            case Action.RESUMED:
+                percent = 100 * self.here / self.size
+                yield f"{name}: resumed at {percent:.0f} %, {size(self.downloaded)} of {whole} {took}"
+            case Action.RESTARTED:
+                yield f"{name}: restarted because {self.why}; {whole} {took}"
+            case Action.FETCHED:
+                yield f"{name}: fetched, {whole} {took}"
+        if self.files is not None and self.contents is not None:
+            count = f"{self.files} {'file' if self.files == 1 else 'files'}"
+            yield f"{self.asset.dir} is ready: {count}, {size(self.contents)}"
 
     def facts(self) -> dict[str, Any]:
         """The same for programs."""
@@ -74,26 +90,32 @@ class Arrival:
             "downloaded": self.downloaded,
             "seconds": round(self.seconds, 3),
             "why": self.why,
+            "dir": self.asset.dir,
+            "files": self.files,
+            "contents_size": self.contents,
         }
 
 
 @dataclass(frozen=True)
 class FetchReport(Report):
-    """The result of a run: what was done for each asset."""
+    """The result of a run: what was done for each asset, and what to run next."""
 
-    arrivals: Sequence[Arrival]
+    assets: Sequence[AssetReport]
+    unzips: bool = True
     typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     @property
     def next(self) -> str:
-        """What to run next, empty when there is nothing to unzip."""
-        return self.typed("dvc repro") if any(arrival.asset.suffix for arrival in self.arrivals) else ""
+        """What to run next, empty when there is nothing left to do."""
+        targets = [f"unzip@{each.asset.name}" for each in self.assets if each.asset.suffix]
+        return "" if self.unzips or not targets else self.typed(f"dvc repro {' '.join(targets)}")
 
     def lines(self) -> Iterable[str]:
-        """A line an asset, and what to run next."""
-        yield from map(str, self.arrivals)
-        yield f"next: {self.next or 'nothing, it is here as it is'}"
+        """The lines of each asset, and what to run next."""
+        for asset in self.assets:
+            yield from asset.lines()
+        yield f"next: {self.next or 'nothing, it is here as it is recorded'}"
 
     def document(self) -> dict[str, Any]:
         """Sizes in bytes, times in seconds."""
-        return {"assets": [arrival.facts() for arrival in self.arrivals], "next": self.next}
+        return {"assets": [asset.facts() for asset in self.assets], "next": self.next}

@@ -18,11 +18,16 @@ FILE = "dvc.lock"
 
 @dataclass(frozen=True)
 class Unzipped:
-    """What an unzip stage made: a folder, the md5 of the archive, and DVC's hash of the contents."""
+    """What an unzip stage made: a folder, the md5 of the archive, and DVC's hash of the contents.
+
+    `files` and `size` (in bytes) are those of the contents.
+    """
 
     folder: str
     archive: str
     contents: str
+    files: int
+    size: int
 
 
 def read(root: Path) -> dict[str, Unzipped]:
@@ -34,7 +39,11 @@ def read(root: Path) -> dict[str, Unzipped]:
         document = yaml_file.load((root / FILE).read_text(encoding="utf-8")) or {}
         return {
             name.removeprefix("unzip@"): Unzipped(
-                stage["outs"][0]["path"], stage["deps"][0]["md5"], stage["outs"][0]["md5"]
+                stage["outs"][0]["path"],
+                stage["deps"][0]["md5"],
+                stage["outs"][0]["md5"],
+                stage["outs"][0]["nfiles"],
+                stage["outs"][0]["size"],
             )
             for name, stage in (document.get("stages") or {}).items()
             if name.startswith("unzip@")

@@ -2,10 +2,10 @@
 
 Repository
 ├── record     blobs in import stages, partial: for any number of assets under one lock
-├── complete   an import with the archive that has arrived
-├── settle     an archive that is here, in workspace and cache
+├── complete   archives and contents that have arrived, as `dvc repro` would
 ├── look       what is on this machine of each asset
 ├── ask_team   what the team remote has
+├── unrecorded the files of a folder that no record knows
 └── remove     stages, outputs and ignore entries
 """
 
@@ -15,7 +15,7 @@ import contextlib
 import json
 import logging
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,17 +26,31 @@ from datarepo.azure.part_file import PartFile
 from datarepo.console import note
 from datarepo.deadline import ask_all
 from datarepo.errors import RepositoryError, StageError
-from datarepo.pipeline import dvc_lock, git_ignore, import_stage
+from datarepo.pipeline import dvc_lock, git_ignore, import_stage, state
 from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.root import part_files, scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from datarepo.azure.blob import Blob
     from datarepo.pipeline.catalogue import Asset
     from datarepo.pipeline.dvc_lock import Unzipped
     from datarepo.pipeline.import_stage import ImportStage
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What has arrived of an asset: `file` is its archive, of that md5, None where workspace or cache has it.
+
+    `digests` are the MD5s of the contents by path, which lie in the asset's folder; None when they do not.
+    """
+
+    asset: Asset
+    file: Path | None
+    md5: str
+    digests: Mapping[str, str] | None = None
+    restores: bool = False  # the contents that the cache has into the workspace
 
 
 class Repository:
@@ -109,34 +123,92 @@ class Repository:
         stage.md5 = stage.compute_md5()
         replace_text(Path(stage.path), dumps_yaml(to_single_stage_file(stage)), scratch=scratch(self._root))
 
-    def complete(self, asset: Asset, file: Path, md5: str) -> None:
-        """Complete an import with a file of that md5, as `dvc repro` would have with its own download.
+    def complete(self, arrivals: Sequence[Arrival]) -> None:
+        """Record what has arrived as `dvc repro` would have: archives cached, contents cached, all linked.
 
-        No byte is copied or read, where file and cache are on one disk: the file gets a second name
-        in the cache, and the workspace links to that. The file itself is the caller's to remove.
+        No byte is copied or read, where file and cache are on one disk: a file gets a second name in
+        the cache, and the workspace links to that. The files themselves are the caller's to remove.
         """
+        with self._working_on("dvc commit"):
+            for arrival in arrivals:
+                self._complete_import(arrival)
+                if arrival.restores:
+                    self._unzip_stage(arrival.asset).outs[0].checkout(force=True)
+            unpacked = {arrival.asset: arrival.digests for arrival in arrivals if arrival.digests is not None}
+            stages = [self._commit_contents(asset, digests) for asset, digests in unpacked.items()]
+            self._lock_stages(stages)
+
+    def _complete_import(self, arrival: Arrival) -> None:
+        """Have the archive in workspace and cache, and its md5 in the import stage."""
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_data.hashfile.meta import Meta
         from dvc_objects.fs.local import localfs
 
-        with self._working_on(asset.stage):
-            out = self.output(asset)
-            self._dvc.cache.local.add(str(file), localfs, md5, hardlink=True)
+        out = self.output(arrival.asset)
+        if arrival.file:
+            self._dvc.cache.local.add(str(arrival.file), localfs, arrival.md5, hardlink=True)
             if not out.hash_info:
-                git_ignore.ignore(self._root, [asset.file])
-                out.hash_info = HashInfo("md5", md5)
-                out.meta = Meta(size=file.stat().st_size)
+                git_ignore.ignore(self._root, arrival.asset.outputs)
+                out.hash_info = HashInfo("md5", arrival.md5)
+                out.meta = Meta(size=arrival.file.stat().st_size)
                 self._dump(out.stage)
+        elif (self._root / arrival.asset.file).exists():
+            out.commit()
+        if self._is_cached(arrival.md5):
             out.checkout()
 
-    def settle(self, asset: Asset) -> None:
-        """Have the archive of a pinned stage in both workspace and cache, from whichever has it."""
-        with self._working_on(asset.stage):
-            out = self.output(asset)
-            if (self._root / asset.file).exists():
-                out.commit()
-            else:
-                out.checkout()
+    def _commit_contents(self, asset: Asset, digests: Mapping[str, str]) -> Any:  # noqa: ANN401  # as above
+        """Have the contents in the cache, knowing their hashes; the unzip stage, to be locked."""
+        state.save_hashes(self._dvc, (self._root / asset.dir).resolve(), digests)
+        stage = self._unzip_stage(asset)
+        stage.save()
+        stage.commit()
+        return stage
+
+    def _unzip_stage(self, asset: Asset) -> Any:  # noqa: ANN401  # as above
+        return self._dvc.stage.load_one(str(self._root / "dvc.yaml"), f"unzip@{asset.name}")
+
+    def _lock_stages(self, stages: Sequence[Any]) -> None:
+        """Write stages into `dvc.lock` at one stroke, as DVC's `Lockfile.dump_stages` does in place."""
+        from dvc.dvcfile import Lockfile
+        from dvc.stage.serialize import to_lockfile
+        from dvc.utils.serialize import dumps_yaml
+
+        if not stages:
+            return
+        lock = Lockfile(self._dvc, str(self._root / dvc_lock.FILE))
+        document: Any = (
+            lock._load_yaml(round_trip=True)[0] if lock.exists() else {"schema": "2.0"}
+        )  # as DVC does
+        document.setdefault("stages", {})
+        for stage in stages:
+            document["stages"].update(to_lockfile(stage))
+        replace_text(Path(lock.path), dumps_yaml(document), scratch=scratch(self._root))
+
+    def unrecorded(self, asset: Asset) -> list[str]:
+        """The files in the asset's folder that `dvc.lock` does not record as they are, in order.
+
+        All of them when it records none, or when the cache has lost the list.
+        """
+        from dvc_data.hashfile import load
+        from dvc_data.hashfile.build import build
+        from dvc_data.hashfile.hash_info import HashInfo
+        from dvc_objects.errors import ObjectFormatError
+        from dvc_objects.fs.local import localfs
+
+        folder, made = self._root / asset.dir, dvc_lock.read(self._root).get(asset.name)
+        if not folder.is_dir():
+            return [asset.dir] if folder.exists() else []
+        recorded: dict[tuple[str, ...], str] = {}
+        if made:
+            with contextlib.suppress(FileNotFoundError, ObjectFormatError):
+                tree: Any = load(self._dvc.cache.local, HashInfo("md5", made.contents))
+                recorded = {key: info.value for key, _, info in tree}
+        there: Any
+        _, _, there = build(
+            self._dvc.cache.local, str(folder), localfs, "md5", ignore=self._dvc.dvcignore, dry_run=True
+        )
+        return sorted("/".join(key) for key, _, info in there if recorded.get(key) != info.value)
 
     def remove(self, assets: Iterable[Asset], *, force: bool = False) -> dict[Asset, list[str]]:
         """Remove the assets' stages with outputs and ignore entries; the paths removed, by asset.
@@ -210,9 +282,11 @@ class Repository:
             archive = Location.PART_FILE
         if made is None:
             return Presence(archive, None, Condition.MISSING, arrived, in_the_way)
+        contents: Location | None
         contents, condition = self._find(asset.dir, made.contents)
-        if condition is Condition.AS_RECORDED and made.archive != stage.md5:
-            condition = Condition.OLDER
+        if made.archive != stage.md5:  # contents of another archive are not what is wanted
+            condition = Condition.OLDER if condition is Condition.AS_RECORDED else condition
+            contents = None
         return Presence(archive, contents, condition, arrived, in_the_way)
 
     def _find(self, path: str, oid: str | None) -> tuple[Location, Condition]:

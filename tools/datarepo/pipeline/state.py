@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,17 +29,24 @@ def wants_hashes(folder: Path, size: int, files: int) -> bool:
 
 
 def record_hashes(folder: Path, digests: Mapping[str, str]) -> None:
-    """Record the MD5 of each file, by its path below `folder`; `folder` has no links in its path.
+    """Start DVC and record the MD5 of each file, by its path below `folder`, which has no links in it.
 
     Nothing depends on this: where DVC's inside is not as in 3.67, DVC reads the files as ever.
     """
     with contextlib.suppress(Exception):
         from dvc.repo import Repo
-        from dvc_data.hashfile.hash_info import HashInfo
 
         with Repo(os.fspath(folder.parent)) as repo:
-            entries = (
-                (os.path.join(folder, path), HashInfo("md5", digest), None)  # noqa: PTH118  # as DVC spells it
-                for path, digest in digests.items()
-            )
-            repo.state.save_many(entries, repo.fs)
+            save_hashes(repo, folder, digests)
+
+
+def save_hashes(repo: Any, folder: Path, digests: Mapping[str, str]) -> None:  # noqa: ANN401  # DVC's Repo
+    """Record hashes in the state database of a repository that DVC has opened."""
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_objects.fs.local import localfs
+
+    entries = (
+        (os.path.join(folder, path), HashInfo("md5", digest), None)  # noqa: PTH118  # as DVC spells it
+        for path, digest in digests.items()
+    )
+    repo.state.save_many(entries, localfs)

@@ -1,0 +1,83 @@
+"""DVC in a process of its own: its start and its work hold up neither a download nor what unpacks it.
+
+DVC takes over a second of CPU time to start, which in a thread would be taken from the download,
+since one interpreter runs one thread at a time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from datarepo.pipeline.repository import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+    from types import TracebackType
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+_repository: Repository
+
+
+class RepositoryProcess:
+    """A repository whose methods run in another process, one after the other; it ends with the block."""
+
+    def __init__(self, root: Path) -> None:
+        self._pool = ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn"), initializer=_start, initargs=(root,)
+        )
+
+    def __enter__(self) -> RepositoryProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def submit(
+        self,
+        method: Callable[Concatenate[Repository, Arguments], Answer],
+        *arguments: Arguments.args,
+        **options: Arguments.kwargs,
+    ) -> Future[Answer]:
+        """Have a method of Repository run there; what it raises is raised where its result is asked for."""
+        return self._pool.submit(partial(_call, method), *arguments, **options)
+
+
+def _start(root: Path) -> None:
+    """Begin the process: DVC started, and nothing printed between our lines."""
+    global _repository  # noqa: PLW0603  # a process has one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the parent ends what is under way
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # as long as the process
+    _repository = Repository(root)
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot end its child."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
+
+
+def _call(
+    method: Callable[Concatenate[Repository, Arguments], Answer],
+    *arguments: Arguments.args,
+    **options: Arguments.kwargs,
+) -> Answer:
+    return method(_repository, *arguments, **options)
