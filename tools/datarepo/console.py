@@ -8,6 +8,7 @@ run      a command, from its first line to its exit code
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -101,7 +102,12 @@ def run(app: typer.Typer, name: str) -> NoReturn:
         code = _fail(error.message, error.hint, error.exit_code)
     except Exception as error:  # noqa: BLE001  # the last resort: no traceback reaches a user
         code = _unforeseen(error, name)
-    sys.exit(code)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # Threads may still wait for answers that never come, and obstore's for a request that was given up:
+    # to take the interpreter apart under them has aborted it.
+    os._exit(code)
 
 
 def _unforeseen(error: Exception, name: str) -> int:
