@@ -30,6 +30,18 @@ EACH = (
 )
 
 
+# Runs a command under a profile, which is written before the command ends its process at once.
+PROFILED = """
+import cProfile, os, runpy, sys
+sys.argv.pop(0)
+profile, end = cProfile.Profile(), os._exit
+os._exit = lambda code: (profile.disable(), profile.dump_stats("{0}"), end(code))
+sys.path.insert(0, "tools")
+profile.enable()
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def without_meta(text: str) -> str:
     """An import stage without what the service says of the blob, which DVC does not record."""
     lines = text.splitlines(keepends=True)
@@ -69,7 +81,7 @@ def root(name: str) -> str:
 def calls(clone: Clone, profile: Path, *command: str) -> dict[tuple[str, str], int]:
     """How often the functions above are called in a run of a command of `tools/`."""
     tool, *arguments = command
-    clone.ok("python", "-m", "cProfile", "-o", str(profile), f"tools/{tool}", *arguments)
+    clone.ok("python", "-c", PROFILED.format(profile), f"tools/{tool}", *arguments)
     counts = dict.fromkeys(ONCE + EACH, 0)
     stats: dict[tuple[str, int, str], tuple[int, int]] = vars(pstats.Stats(str(profile)))["stats"]
     for (path, _, name), (_, count, *_) in stats.items():

@@ -134,13 +134,19 @@ class Repository:
         No byte is copied or read, where file and cache are on one disk: a file gets a second name in
         the cache, and the workspace links to that. The files themselves are the caller's to remove.
         """
+        from dvc.dvcfile import load_file
+
         with self._working_on("dvc commit"):
+            made = load_file(self._dvc, str(self._root / "dvc.yaml")).stages  # read once, with params.yaml
+            stages = []
             for arrival in arrivals:
                 self._complete_import(arrival)
                 if arrival.restores:
-                    self._unzip_stage(arrival.asset).outs[0].checkout(force=True)
-            unpacked = {arrival.asset: arrival.digests for arrival in arrivals if arrival.digests is not None}
-            stages = [self._commit_contents(asset, digests) for asset, digests in unpacked.items()]
+                    made[f"unzip@{arrival.asset.name}"].outs[0].checkout(force=True)
+                if arrival.digests is not None:
+                    stage = made[f"unzip@{arrival.asset.name}"]
+                    self._commit_contents(arrival.asset, stage, arrival.digests)
+                    stages.append(stage)
             self._lock_stages(stages)
 
     def _complete_import(self, arrival: Arrival) -> None:
@@ -162,16 +168,11 @@ class Repository:
         if self._is_cached(arrival.md5):
             out.checkout()
 
-    def _commit_contents(self, asset: Asset, digests: Mapping[str, str]) -> Any:  # noqa: ANN401  # as above
-        """Have the contents in the cache, knowing their hashes; the unzip stage, to be locked."""
+    def _commit_contents(self, asset: Asset, stage: Any, digests: Mapping[str, str]) -> None:  # noqa: ANN401  # as above
+        """Have the contents in the cache, knowing their hashes; the unzip stage is to be locked then."""
         state.save_hashes(self._dvc, (self._root / asset.dir).resolve(), digests)
-        stage = self._unzip_stage(asset)
         stage.save()
         stage.commit()
-        return stage
-
-    def _unzip_stage(self, asset: Asset) -> Any:  # noqa: ANN401  # as above
-        return self._dvc.stage.load_one(str(self._root / "dvc.yaml"), f"unzip@{asset.name}")
 
     def _lock_stages(self, stages: Sequence[Any]) -> None:
         """Write stages into `dvc.lock` at one stroke, as DVC's `Lockfile.dump_stages` does in place."""
