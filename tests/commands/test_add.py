@@ -387,6 +387,25 @@ def test_asset_names_complete_in_the_shell(clone: Clone) -> None:
     assert (names.stdout.split(), options.stdout.split()) == (["base-vg-labels"], ["--dry-run"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [
+        (["--help"], {}),
+        ([], {"_ADD_ASSET_COMPLETE": "complete_bash", "COMP_CWORD": "1", "COMP_WORDS": "tools/add-asset\nv"}),
+    ],
+)
+def test_help_and_completion_load_nothing_slow(
+    clone: Clone, arguments: list[str], env: dict[str, str]
+) -> None:
+    """People wait for them at the keyboard; pydantic alone is as much as all the rest."""
+    result = clone.tool("add-asset", *arguments, env={**env, "PYTHONPROFILEIMPORTTIME": "1"})
+
+    modules = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
+    assert result.code == 0
+    assert "typer" in modules
+    assert not modules & {"dvc", "dvc_azure", "dulwich", "adlfs", "obstore", "pydantic", "rich", "filelock"}
+
+
 def test_the_next_command_is_one_that_works_in_the_current_folder(clone: Clone) -> None:
     """`dvc repro` looks for dvc.yaml where it is typed."""
     result = clone.run(clone.path / "tools/add-asset", "vqa", cwd=clone.path / "tests")

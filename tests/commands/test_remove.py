@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from tests import samples
@@ -63,6 +64,20 @@ def test_an_asset_that_was_only_added_is_removed_too(clone: Clone) -> None:
 
     assert result.stdout.splitlines()[:2] == ["vqa: out of use", "GQA: out of use"]
     assert clone.files() == before
+
+
+def test_paths_are_those_from_the_root_wherever_it_is_typed(clone: Clone) -> None:
+    """What a program reads does not depend on the current folder."""
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+
+    result = clone.run(clone.path / "tools/remove-asset", "vqa", "--json", cwd=clone.path / "tests")
+
+    assert (result.code, json.loads(result.stdout)) == (
+        0,
+        [{"name": "vqa", "removed": ["archives/vqa.zip", "data/vqa"]}],
+    )
+    assert not (clone.path / "data/vqa").exists()
 
 
 def test_data_that_no_cache_has_is_not_deleted(clone: Clone) -> None:

@@ -9,9 +9,10 @@ tools/unzip-asset     unzip_asset     commands.unzip
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path  # noqa: TC003  # typer reads the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -20,12 +21,17 @@ from datarepo.errors import RepositoryError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from datarepo.commands.report import Report
 
 
 def main(command: str) -> None:
     """Run the command of that name, to its exit."""
+    if f"_{command.replace('-', '_').upper()}_COMPLETE" in os.environ:
+        # A shell that completes waits at each Tab, and needs no values: Typer passes over those that it
+        # cannot convert, and we spare the import of pydantic, half of the time.
+        sys.modules["typer._adapters"] = cast("ModuleType", None)
     app = typer.Typer(
         rich_markup_mode=None,  # plain text: fast to start, and the same on every terminal
         pretty_exceptions_enable=False,  # console.run words failures, and shows no local variables

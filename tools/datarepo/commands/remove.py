@@ -53,6 +53,6 @@ def remove(names: Iterable[str], *, force: bool = False) -> RemoveReport:
             unused = ", ".join(f"'{asset.name}'" for asset in named)
             raise UsageError(f"{unused} is not in use", "tools/list-assets shows which assets are")
         removed = Repository(root).remove(assets, force=force)
-        rest = [known.assets[name] for name in known.used if known.assets[name] not in assets]
+        rest = [known.assets[name] for name in known.used if known.assets[name] not in removed]
         catalogue.save(root, catalogue.with_used(text, rest))
     return RemoveReport(removed)

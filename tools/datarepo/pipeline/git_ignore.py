@@ -23,7 +23,7 @@ def ignore(root: Path, paths: Iterable[str]) -> None:
     """Add the line of each path, given from the root, that is not there yet."""
     for file, entries in _by_file(root, paths).items():
         lines = _read(file)
-        missing = [entry for entry in sorted(entries) if entry not in lines]
+        missing = sorted(entries.difference(lines))
         if missing:
             _write(root, file, [*lines, *missing])
 

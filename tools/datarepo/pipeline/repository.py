@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +27,7 @@ from datarepo.azure.part_file import PartFile
 from datarepo.console import note
 from datarepo.deadline import ask_all
 from datarepo.errors import RepositoryError, StageError
-from datarepo.pipeline import dvc_lock, git_ignore, import_stage, state
+from datarepo.pipeline import dvc_lock, git_ignore, git_index, import_stage, state
 from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.root import part_files, scratch
 
@@ -59,6 +60,9 @@ class Repository:
     def __init__(self, root: Path) -> None:
         from dvc.repo import Repo
 
+        from datarepo.pipeline import light_azure
+
+        light_azure.install()
         logging.getLogger("dvc").setLevel(logging.ERROR)  # its hints would come between our lines
         self._root = root
         self._dvc: Any = Repo(str(root))
@@ -71,13 +75,14 @@ class Repository:
         """
         with self._working_on("import"):
             new = {asset: self._create(asset) for asset in blobs if not (self._root / asset.stage).exists()}
-            self._check_outputs(new)
+            if new:
+                self._check_outputs(new)
             outputs = {asset: new[asset].outs[0] if asset in new else self.output(asset) for asset in blobs}
             git_ignore.ignore(self._root, [path for asset in blobs for path in asset.outputs])
             for asset, blob in blobs.items():
                 out = outputs[asset]
-                if out.hash_info and out.exists and not out.changed_checksum() and not out.changed_cache():
-                    out.remove()  # the old archive: a link, of which the cache has the bytes
+                if self._is_kept(asset.file, out.hash_info.value):
+                    self._delete(asset.file)  # the old archive: a link, of which the cache has the bytes
                 self._dump(out.stage, blob)
 
     def _create(self, asset: Asset) -> Any:  # noqa: ANN401  # DVC publishes no types
@@ -100,13 +105,13 @@ class Repository:
         except OutputDuplicationError as error:
             others = set(error.stages) - set(stages.values())
             raise _dvc_says(f"{error.output}.dvc", OutputDuplicationError(error.output, others)) from None
-        for asset in stages:
-            for path in asset.outputs:
-                if self._dvc.scm.is_tracked(str(self._root / path)):
-                    raise StageError(
-                        f"{path} is tracked by git, and DVC is to keep it",
-                        f"git rm -r --cached {path}, then run the same command again",
-                    )
+        tracked = git_index.tracked(self._root)
+        for path in (path for asset in stages for path in asset.outputs):
+            if path in tracked:
+                raise StageError(
+                    f"{path} is tracked by git, and DVC is to keep it",
+                    f"git rm -r --cached {path}, then run the same command again",
+                )
 
     def _dump(self, stage: Any, blob: Blob | None = None) -> None:  # noqa: ANN401  # DVC publishes no types
         """Write an import stage at one stroke; with a blob, as a partial import of it."""
@@ -129,13 +134,19 @@ class Repository:
         No byte is copied or read, where file and cache are on one disk: a file gets a second name in
         the cache, and the workspace links to that. The files themselves are the caller's to remove.
         """
+        from dvc.dvcfile import load_file
+
         with self._working_on("dvc commit"):
+            made = load_file(self._dvc, str(self._root / "dvc.yaml")).stages  # read once, with params.yaml
+            stages = []
             for arrival in arrivals:
                 self._complete_import(arrival)
                 if arrival.restores:
-                    self._unzip_stage(arrival.asset).outs[0].checkout(force=True)
-            unpacked = {arrival.asset: arrival.digests for arrival in arrivals if arrival.digests is not None}
-            stages = [self._commit_contents(asset, digests) for asset, digests in unpacked.items()]
+                    made[f"unzip@{arrival.asset.name}"].outs[0].checkout(force=True)
+                if arrival.digests is not None:
+                    stage = made[f"unzip@{arrival.asset.name}"]
+                    self._commit_contents(arrival.asset, stage, arrival.digests)
+                    stages.append(stage)
             self._lock_stages(stages)
 
     def _complete_import(self, arrival: Arrival) -> None:
@@ -157,16 +168,11 @@ class Repository:
         if self._is_cached(arrival.md5):
             out.checkout()
 
-    def _commit_contents(self, asset: Asset, digests: Mapping[str, str]) -> Any:  # noqa: ANN401  # as above
-        """Have the contents in the cache, knowing their hashes; the unzip stage, to be locked."""
+    def _commit_contents(self, asset: Asset, stage: Any, digests: Mapping[str, str]) -> None:  # noqa: ANN401  # as above
+        """Have the contents in the cache, knowing their hashes; the unzip stage is to be locked then."""
         state.save_hashes(self._dvc, (self._root / asset.dir).resolve(), digests)
-        stage = self._unzip_stage(asset)
         stage.save()
         stage.commit()
-        return stage
-
-    def _unzip_stage(self, asset: Asset) -> Any:  # noqa: ANN401  # as above
-        return self._dvc.stage.load_one(str(self._root / "dvc.yaml"), f"unzip@{asset.name}")
 
     def _lock_stages(self, stages: Sequence[Any]) -> None:
         """Write stages into `dvc.lock` at one stroke, as DVC's `Lockfile.dump_stages` does in place."""
@@ -218,32 +224,41 @@ class Repository:
         """
         from dvc.dvcfile import Lockfile
 
-        stages = {stage.addressing: stage for stage in self._dvc.index.stages}
-        outputs = {
-            asset: [
-                stages[address].outs[0]
-                for address in (asset.stage, f"unzip@{asset.name}")
-                if address in stages
-            ]
-            for asset in assets
-        }
-        paths = [str(out) for outs in outputs.values() for out in outs]
+        made = dvc_lock.read(self._root)
+        recorded: dict[Asset, dict[str, str | None]] = {}
+        for asset in assets:
+            stage, unzipped = import_stage.read(self._root, asset), made.get(asset.name)
+            oids = (stage.md5 if stage else None, unzipped.contents if unzipped else None)
+            recorded[asset] = dict(zip(asset.outputs, oids, strict=False))  # a file has no contents
+        paths = [path for outputs in recorded.values() for path in outputs]
         with self._working_on("dvc remove"), self._alone_with(paths):
-            present = {asset: [out for out in outs if out.exists] for asset, outs in outputs.items()}
-            for out in (out for outs in present.values() for out in outs):
-                if not force and (out.changed_checksum() or out.changed_cache()):
+            present = {asset: list(filter(self._is_there, outputs)) for asset, outputs in recorded.items()}
+            for asset, path in ((asset, path) for asset, paths in present.items() for path in paths):
+                if not force and not self._is_kept(path, recorded[asset][path]):
                     raise StageError(
-                        f"{out} holds what the cache does not have",
+                        f"{path} holds what the cache does not have",
                         "'dvc commit' keeps it; --force deletes it",
                     )
-            for out in (out for outs in present.values() for out in outs):
-                out.remove()
+            for path in (path for paths in present.values() for path in paths):
+                self._delete(path)
             lock = Lockfile(self._dvc, str(self._root / "dvc.lock"))
-            self._forget(lock, [f"unzip@{asset.name}" for asset in outputs])
-            for asset in outputs:
+            self._forget(lock, [f"unzip@{asset.name}" for asset in recorded])
+            for asset in recorded:
                 (self._root / asset.stage).unlink(missing_ok=True)
-            git_ignore.unignore(self._root, [path for asset in outputs for path in asset.outputs])
-        return {asset: [str(out) for out in outs] for asset, outs in present.items()}
+            git_ignore.unignore(self._root, paths)
+        return present
+
+    def _is_there(self, path: str) -> bool:
+        return os.path.lexists(self._root / path)
+
+    def _is_kept(self, path: str, oid: str | None) -> bool:
+        """Whether what lies at a path is what was recorded, and the cache has it."""
+        return (
+            oid is not None and self._condition(path, oid) is Condition.AS_RECORDED and self._is_cached(oid)
+        )
+
+    def _delete(self, path: str) -> None:
+        self._dvc.fs.remove(str(self._root / path), recursive=True)
 
     def _forget(self, lock: Any, names: Iterable[str]) -> None:  # noqa: ANN401  # DVC publishes no types
         """Take stages out of `dvc.lock`, which goes when it holds no other, as in DVC."""
