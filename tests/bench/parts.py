@@ -14,10 +14,8 @@ from tests.bench import worlds
 from tests.bench.measure import Contender, measure, missing
 from tests.bench.server import CAMPUS, CLOUD, FREE, SLOW, Line, Server
 
-# What brings an archive alone, and what brings the data. The only lines to change when
-# fetch-asset unpacks as well: `--no-unzip` joins the first, `dvc repro` leaves the second.
-FETCH = "tools/fetch-asset --quiet {}"
-WHOLE = "tools/fetch-asset --quiet {0} && dvc repro --quiet unzip@{0}"
+FETCH = "tools/fetch-asset --quiet --no-unzip {}"  # brings an archive alone
+WHOLE = "tools/fetch-asset --quiet {}"  # brings the data
 
 FULL_SIZE = 300_000_000  # bytes of an archive; a smaller bench has fewer members and assets as well
 _KILLS = 10
@@ -180,7 +178,7 @@ def many(bench: Bench) -> None:
             ("`tools/add-asset`, nothing changed", "tools/add-asset --all", old),
             ("`tools/list-assets`", "tools/list-assets", old),
             ("`tools/remove-asset`", f"tools/remove-asset {' '.join(names)}", old),
-            ("`tools/fetch-asset`", FETCH.format("--all"), old),
+            ("`tools/fetch-asset --all`", WHOLE.format("--all"), old),
         ):
             contender = Contender(f"{count} assets", line, world, leaves if "fetch" in job else None)
             jobs.setdefault(job, []).append(contender)
