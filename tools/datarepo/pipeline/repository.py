@@ -146,6 +146,7 @@ class Repository:
 
         out = self.output(arrival.asset)
         if arrival.file:
+            self._mend_cache([arrival.md5])
             self._dvc.cache.local.add(str(arrival.file), localfs, arrival.md5, hardlink=True)
             if not out.hash_info:
                 git_ignore.ignore(self._root, arrival.asset.outputs)
@@ -157,9 +158,23 @@ class Repository:
         if self._is_cached(arrival.md5):
             out.checkout()
 
+    def _mend_cache(self, oids: Iterable[str]) -> None:
+        """Remove those objects that a killed run has left half made under their names: DVC would take them.
+
+        It creates each empty, to find out whether the disk can clone files, and protects it at the end.
+        """
+        from dvc_objects.errors import ObjectFormatError
+
+        cache = self._dvc.cache.local
+        for oid in oids:
+            with contextlib.suppress(FileNotFoundError, ObjectFormatError):
+                if not cache.is_protected(cache.oid_to_path(oid)):
+                    cache.check(oid)
+
     def _commit_contents(self, asset: Asset, digests: Mapping[str, str]) -> Any:  # noqa: ANN401  # as above
         """Have the contents in the cache, knowing their hashes; the unzip stage, to be locked."""
         state.save_hashes(self._dvc, (self._root / asset.dir).resolve(), digests)
+        self._mend_cache(digests.values())
         stage = self._unzip_stage(asset)
         stage.save()
         stage.commit()
@@ -191,10 +206,8 @@ class Repository:
         All of them when it records none, or when the cache has lost the list.
         """
         from dvc_data.hashfile import load
-        from dvc_data.hashfile.build import build
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_objects.errors import ObjectFormatError
-        from dvc_objects.fs.local import localfs
 
         folder, made = self._root / asset.dir, dvc_lock.read(self._root).get(asset.name)
         if not folder.is_dir():
@@ -204,10 +217,7 @@ class Repository:
             with contextlib.suppress(FileNotFoundError, ObjectFormatError):
                 tree: Any = load(self._dvc.cache.local, HashInfo("md5", made.contents))
                 recorded = {key: info.value for key, _, info in tree}
-        there: Any
-        _, _, there = build(
-            self._dvc.cache.local, str(folder), localfs, "md5", ignore=self._dvc.dvcignore, dry_run=True
-        )
+        there = self._content(asset.dir)
         return sorted("/".join(key) for key, _, info in there if recorded.get(key) != info.value)
 
     def remove(self, assets: Iterable[Asset], *, force: bool = False) -> dict[Asset, list[str]]:
@@ -231,7 +241,7 @@ class Repository:
         with self._working_on("dvc remove"), self._alone_with(paths):
             present = {asset: [out for out in outs if out.exists] for asset, outs in outputs.items()}
             for out in (out for outs in present.values() for out in outs):
-                if not force and (out.changed_checksum() or out.changed_cache()):
+                if not force and not self._is_kept(str(out)):
                     raise StageError(
                         f"{out} holds what the cache does not have",
                         "'dvc commit' keeps it; --force deletes it",
@@ -297,18 +307,34 @@ class Repository:
         return (Location.CACHE if oid and self._is_cached(oid) else Location.UPSTREAM), condition
 
     def _condition(self, path: str, oid: str | None) -> Condition:
-        from dvc_data.hashfile.build import build
-        from dvc_objects.fs.local import localfs
-
-        full = self._root / path
-        if not full.exists():
+        if not (self._root / path).exists():
             return Condition.MISSING
         if oid is None:
             return Condition.MODIFIED
-        _, _, content = build(
-            self._dvc.cache.local, str(full), localfs, "md5", ignore=self._dvc.dvcignore, dry_run=True
-        )
-        return Condition.AS_RECORDED if content.hash_info.value == oid else Condition.MODIFIED
+        value = self._content(path).hash_info.value
+        return Condition.AS_RECORDED if value == oid else Condition.MODIFIED
+
+    def _content(self, path: str) -> Any:  # noqa: ANN401  # DVC publishes no types
+        """What lies at a path, as DVC's object of a file or of a folder."""
+        from dvc_data.hashfile.build import build
+        from dvc_objects.fs.local import localfs
+
+        full, cache = str(self._root / path), self._dvc.cache.local
+        return build(cache, full, localfs, "md5", ignore=self._dvc.dvcignore, dry_run=True)[2]
+
+    def _is_kept(self, path: str) -> bool:
+        """Whether the cache has every file at a path: a killed run may have removed some of a folder."""
+        from dvc_data.hashfile.tree import Tree
+        from dvc_objects.errors import ObjectFormatError
+
+        content = self._content(path)
+        infos = [info for _, _, info in content] if isinstance(content, Tree) else [content.hash_info]
+        try:
+            for oid in {info.value for info in infos}:
+                self._dvc.cache.local.check(oid)
+        except (FileNotFoundError, ObjectFormatError):
+            return False
+        return True
 
     def _is_cached(self, oid: str) -> bool:
         """Whether the cache has a file, or a folder with all its files."""
