@@ -82,3 +82,14 @@ def test_claims_survive_and_reset_with_another_blob(tmp_path: Path) -> None:
     assert PartFile(tmp_path, "vqa").start(other).state == State('"0xNEW"', 100)
     part_file.discard()
     assert sorted(path.name for path in part_file.folder.iterdir()) == ["vqa.lock"]
+
+
+def test_what_a_killed_run_was_writing_goes_with_the_next_one(tmp_path: Path) -> None:
+    """Of this asset alone: the run on another may be at work."""
+    for name in (".vqa.json-ab12cd_z", ".vqa2.json-ab12cd_z", ".vqa.json-2.json-ab12cd_z"):
+        (tmp_path / name).touch()
+
+    with PartFile(tmp_path, "vqa").locked():
+        names = {path.name for path in tmp_path.iterdir()}
+
+    assert names == {"vqa.lock", ".vqa2.json-ab12cd_z", ".vqa.json-2.json-ab12cd_z"}

@@ -103,6 +103,19 @@ def test_data_that_no_cache_has_is_not_deleted(clone: Clone) -> None:
     assert not (clone.path / "data/vqa").exists()
 
 
+def test_what_a_killed_run_has_left_of_a_folder_is_removed(clone: Clone) -> None:
+    """It differs from what is recorded, and the cache has every file of it."""
+    before = clone.files()
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    (clone.path / "data/vqa/train.feature.tsv").unlink()
+
+    result = clone.tool("remove-asset", "vqa")
+
+    assert (result.code, result.stderr) == (0, "")
+    assert clone.files() == before
+
+
 def test_an_asset_that_is_not_in_use_is_said_to_be_so(clone: Clone) -> None:
     """And an unknown name is met with the closest ones."""
     unused, unknown = clone.tool("remove-asset", "vqa"), clone.tool("remove-asset", "vqaa")

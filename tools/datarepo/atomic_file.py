@@ -21,7 +21,7 @@ def replace_bytes(path: Path, content: bytes, *, scratch: Path, mode: int | None
     if mode is None:
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     # mkstemp makes the file with mode 0600, so a secret is at no time readable by others.
-    handle, beside = tempfile.mkstemp(dir=scratch, prefix=f".{path.name}-")
+    handle, beside = tempfile.mkstemp(dir=scratch, prefix=_prefix(path))
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
@@ -32,6 +32,19 @@ def replace_bytes(path: Path, content: bytes, *, scratch: Path, mode: int | None
     except BaseException:
         Path(beside).unlink()
         raise
+
+
+def clear(path: Path, *, scratch: Path) -> None:
+    """Remove what killed runs have left of replacing a file, for a scratch folder that others use as well.
+
+    Nobody may be replacing it meanwhile.
+    """
+    for beside in scratch.glob(f"{_prefix(path)}????????"):  # mkstemp's eight letters
+        beside.unlink()
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}-"
 
 
 def replace_text(path: Path, text: str, *, scratch: Path) -> None:

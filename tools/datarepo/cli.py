@@ -66,11 +66,16 @@ def _finish(report: Report, *, json: bool) -> None:
 
 
 def _read_secret(what: str) -> str:
-    if sys.stdin.isatty():
-        import getpass
+    """Read a secret at a hidden prompt, or from a pipe; empty when nothing is given, as with Ctrl-D."""
+    if not sys.stdin.isatty():
+        return sys.stdin.read()
+    import getpass
 
+    try:
         return getpass.getpass(f"{what} (not shown): ", sys.stderr)
-    return sys.stdin.read()
+    except EOFError:
+        console.note("")  # the prompt's line ends
+        return ""
 
 
 _Catalogued = Annotated[
@@ -91,7 +96,12 @@ def add_asset(
     every: Annotated[bool, typer.Option("--all", help="Every asset of the catalogue.")] = False,
     url: Annotated[
         str | None,
-        typer.Option("--url", metavar="URL", help="A blob's published URL to make an asset of; - for stdin."),
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="A blob's published URL to make an asset of. While it runs, the machine's list of processes"
+            " shows it, SAS included; - reads it from stdin instead, where nobody sees it.",
+        ),
     ] = None,
     folder: Annotated[
         str | None,

@@ -50,6 +50,8 @@ def parse(text: str) -> BlobUrl:
     Raises UsageError for what is no blob's URL, and SasError for a SAS that is not whole.
     """
     text = text.strip().strip("'\"")
+    if not text:
+        raise UsageError("no URL was given", _EXPECTED)
     try:
         url = urlsplit(text)
         host, port = url.hostname or "", url.port

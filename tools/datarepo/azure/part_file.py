@@ -19,12 +19,11 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from datarepo.atomic_file import replace_text
+from datarepo.atomic_file import clear, replace_text
 from datarepo.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from datarepo.azure.blob import Blob
@@ -138,10 +137,13 @@ class PartFile:
         self._name = name
         self.state = State("", 0)
 
-    def locked(self) -> AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
         """Hold the part file; wait, and say so, while another run does."""
         busy = f"{self._name}: another run is at work on it; waiting until it is done"
-        return locked(self.folder / f"{self._name}.lock", busy)
+        with locked(self.folder / f"{self._name}.lock", busy):
+            clear(self._state_file, scratch=self.folder)
+            yield
 
     @property
     def arrived(self) -> int:

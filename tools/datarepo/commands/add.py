@@ -20,7 +20,7 @@ from datarepo.azure import blob, blob_url
 from datarepo.azure import sas as signature
 from datarepo.azure.blob import Address
 from datarepo.commands import request
-from datarepo.commands.add_plan import Action, AddReport, Plan, decide, needed
+from datarepo.commands.add_plan import AddReport, Plan, decide, needed
 from datarepo.commands.survey import check_room, survey_blobs
 from datarepo.errors import BlobNotFoundError, StageError, UsageError
 from datarepo.pipeline import catalogue, dvc_lock, import_stage, remotes
@@ -163,6 +163,6 @@ def _act(root: Path, asked: Request, plans: Iterable[Plan]) -> None:
     known = catalogue.parse(text)
     used = dict.fromkeys([*(known.assets[name] for name in known.used), *asked.assets])
     text = catalogue.with_used(text, used)
-    if to_record := {plan.asset: plan.blob for plan in plans if plan.action is not Action.UNCHANGED}:
+    if to_record := {plan.asset: plan.blob for plan in plans if plan.records}:
         Repository(root).record(to_record)
     catalogue.save(root, text)

@@ -50,6 +50,15 @@ class Plan:
         return self.action is not Action.UNCHANGED or (self.recorded is not None and not self.recorded.md5)
 
     @property
+    def records(self) -> bool:
+        """Whether the import stage is written: also a partial one whose `meta` is not of this blob.
+
+        So it is after `dvc import-url` by hand, and after `dvc update --no-download`.
+        """
+        stale = self.recorded is not None and not self.recorded.md5 and self.recorded.modified is None
+        return self.action is not Action.UNCHANGED or stale
+
+    @property
     def next(self) -> str:
         """What DVC is to do to bring the data from here: a verb, empty when nothing is left to bring."""
         if self.downloads:

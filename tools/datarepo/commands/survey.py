@@ -58,11 +58,15 @@ def survey(root: Path, asset: Asset, reader: Reader) -> Survey:
 
 
 def survey_blobs(
-    root: Path, addresses: Mapping[Asset, Address], blobs: Mapping[Asset, Blob]
+    root: Path,
+    addresses: Mapping[Asset, Address],
+    blobs: Mapping[Asset, Blob],
+    deadline: float = DEADLINE,
 ) -> dict[Asset, Survey]:
     """Survey zip archives upstream, side by side: a few small reads at the end of each.
 
-    Raises ArchiveError for one that must not be extracted, BlobError for one that cannot be read.
+    Raises ArchiveError for one that must not be extracted, BlobError for one that cannot be read within
+    the deadline, in seconds.
     """
 
     def attempt(asset: Asset) -> Survey | RepositoryError:
@@ -78,10 +82,10 @@ def survey_blobs(
 
     zips = {asset.name: asset for asset in addresses if asset.suffix == ".zip"}
     questions = {name: partial(attempt, asset) for name, asset in zips.items()}
-    answers = ask_all(questions, DEADLINE, "the directories of the archives")
+    answers = ask_all(questions, deadline, "the directories of the archives")
     surveys = {}
     for name, asset in zips.items():
-        answer = answers.get(name) or silent(addresses[asset])
+        answer = answers.get(name) or silent(addresses[asset], deadline)
         if isinstance(answer, RepositoryError):
             raise answer
         surveys[asset] = answer

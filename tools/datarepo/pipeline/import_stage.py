@@ -9,7 +9,8 @@ outs:
 - md5: f772…                               once downloaded; without it the import is partial,
   path: vqa.zip                            and the next dvc repro downloads
 meta:
-  modified: '2023-08-28T01:12:41Z'         what the service says of the blob
+  etag: '"0x8DBA7"'                        the blob that the rest of meta is about: dvc update renews
+  modified: '2023-08-28T01:12:41Z'         deps and leaves meta as it was
   content_md5: f772…                       the publisher's Content-MD5, where there is one
 """
 
@@ -34,7 +35,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImportStage:
-    """What an import stage records; `md5` is the archive's, None while the import is partial."""
+    """What an import stage records; `md5` is the archive's, None while the import is partial.
+
+    `modified` and `content_md5` are None also where `meta` is missing, or about another version of the
+    blob.
+    """
 
     etag: str
     size: int
@@ -83,6 +88,8 @@ def parse(document: Any, asset: Asset) -> ImportStage:  # noqa: ANN401  # whatev
         raise _edited(asset, "outs[0].md5 is not a text")
     meta = document.get("meta")
     kept = {name: str(value) for name, value in meta.items()} if isinstance(meta, dict) else {}
+    if kept.get("etag") != etag:
+        kept = {}
     return ImportStage(etag, size, md5, kept.get("modified"), kept.get("content_md5"))
 
 
@@ -97,7 +104,7 @@ def published_stem(archive: Path) -> str | None:
 
 def meta(blob: Blob) -> dict[str, str]:
     """What the stage's `meta` keeps of the service's word on the blob."""
-    kept = {"modified": blob.modified.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    kept = {"etag": blob.etag, "modified": blob.modified.strftime("%Y-%m-%dT%H:%M:%SZ")}
     if blob.md5:
         kept["content_md5"] = blob.md5
     return kept

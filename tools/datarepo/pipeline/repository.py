@@ -81,8 +81,8 @@ class Repository:
             git_ignore.ignore(self._root, [path for asset in blobs for path in asset.outputs])
             for asset, blob in blobs.items():
                 out = outputs[asset]
-                if self._is_kept(asset.file, out.hash_info.value):
-                    self._delete(asset.file)  # the old archive: a link, of which the cache has the bytes
+                if self._is_there(asset.file) and self._is_kept(asset.file):
+                    self._remove(asset.file)  # the old archive: a link, of which the cache has the bytes
                 self._dump(out.stage, blob)
 
     def _create(self, asset: Asset) -> Any:  # noqa: ANN401  # DVC publishes no types
@@ -157,6 +157,7 @@ class Repository:
 
         out = self.output(arrival.asset)
         if arrival.file:
+            self._mend_cache([arrival.md5])
             self._dvc.cache.local.add(str(arrival.file), localfs, arrival.md5, hardlink=True)
             if not out.hash_info:
                 git_ignore.ignore(self._root, arrival.asset.outputs)
@@ -168,9 +169,23 @@ class Repository:
         if self._is_cached(arrival.md5):
             out.checkout()
 
+    def _mend_cache(self, oids: Iterable[str]) -> None:
+        """Remove those objects that a killed run has left half made under their names: DVC would take them.
+
+        It creates each empty, to find out whether the disk can clone files, and protects it at the end.
+        """
+        from dvc_objects.errors import ObjectFormatError
+
+        cache = self._dvc.cache.local
+        for oid in oids:
+            with contextlib.suppress(FileNotFoundError, ObjectFormatError):
+                if not cache.is_protected(cache.oid_to_path(oid)):
+                    cache.check(oid)
+
     def _commit_contents(self, asset: Asset, stage: Any, digests: Mapping[str, str]) -> None:  # noqa: ANN401  # as above
         """Have the contents in the cache, knowing their hashes; the unzip stage is to be locked then."""
         state.save_hashes(self._dvc, (self._root / asset.dir).resolve(), digests)
+        self._mend_cache(digests.values())
         stage.save()
         stage.commit()
 
@@ -197,10 +212,8 @@ class Repository:
         All of them when it records none, or when the cache has lost the list.
         """
         from dvc_data.hashfile import load
-        from dvc_data.hashfile.build import build
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_objects.errors import ObjectFormatError
-        from dvc_objects.fs.local import localfs
 
         folder, made = self._root / asset.dir, dvc_lock.read(self._root).get(asset.name)
         if not folder.is_dir():
@@ -210,10 +223,7 @@ class Repository:
             with contextlib.suppress(FileNotFoundError, ObjectFormatError):
                 tree: Any = load(self._dvc.cache.local, HashInfo("md5", made.contents))
                 recorded = {key: info.value for key, _, info in tree}
-        there: Any
-        _, _, there = build(
-            self._dvc.cache.local, str(folder), localfs, "md5", ignore=self._dvc.dvcignore, dry_run=True
-        )
+        there = self._content(asset.dir)
         return sorted("/".join(key) for key, _, info in there if recorded.get(key) != info.value)
 
     def remove(self, assets: Iterable[Asset], *, force: bool = False) -> dict[Asset, list[str]]:
@@ -224,41 +234,30 @@ class Repository:
         """
         from dvc.dvcfile import Lockfile
 
-        made = dvc_lock.read(self._root)
-        recorded: dict[Asset, dict[str, str | None]] = {}
-        for asset in assets:
-            stage, unzipped = import_stage.read(self._root, asset), made.get(asset.name)
-            oids = (stage.md5 if stage else None, unzipped.contents if unzipped else None)
-            recorded[asset] = dict(zip(asset.outputs, oids, strict=False))  # a file has no contents
-        paths = [path for outputs in recorded.values() for path in outputs]
+        outputs = {asset: asset.outputs for asset in assets}
+        paths = [path for paths in outputs.values() for path in paths]
         with self._working_on("dvc remove"), self._alone_with(paths):
-            present = {asset: list(filter(self._is_there, outputs)) for asset, outputs in recorded.items()}
-            for asset, path in ((asset, path) for asset, paths in present.items() for path in paths):
-                if not force and not self._is_kept(path, recorded[asset][path]):
+            present = {asset: list(filter(self._is_there, paths)) for asset, paths in outputs.items()}
+            for path in (path for paths in present.values() for path in paths):
+                if not force and not self._is_kept(path):
                     raise StageError(
                         f"{path} holds what the cache does not have",
                         "'dvc commit' keeps it; --force deletes it",
                     )
             for path in (path for paths in present.values() for path in paths):
-                self._delete(path)
+                self._remove(path)
             lock = Lockfile(self._dvc, str(self._root / "dvc.lock"))
-            self._forget(lock, [f"unzip@{asset.name}" for asset in recorded])
-            for asset in recorded:
+            self._forget(lock, [f"unzip@{asset.name}" for asset in outputs])
+            for asset in outputs:
                 (self._root / asset.stage).unlink(missing_ok=True)
             git_ignore.unignore(self._root, paths)
         return present
 
+    def _remove(self, path: str) -> None:
+        self._dvc.fs.remove(str(self._root / path), recursive=True)
+
     def _is_there(self, path: str) -> bool:
         return os.path.lexists(self._root / path)
-
-    def _is_kept(self, path: str, oid: str | None) -> bool:
-        """Whether what lies at a path is what was recorded, and the cache has it."""
-        return (
-            oid is not None and self._condition(path, oid) is Condition.AS_RECORDED and self._is_cached(oid)
-        )
-
-    def _delete(self, path: str) -> None:
-        self._dvc.fs.remove(str(self._root / path), recursive=True)
 
     def _forget(self, lock: Any, names: Iterable[str]) -> None:  # noqa: ANN401  # DVC publishes no types
         """Take stages out of `dvc.lock`, which goes when it holds no other, as in DVC."""
@@ -312,18 +311,34 @@ class Repository:
         return (Location.CACHE if oid and self._is_cached(oid) else Location.UPSTREAM), condition
 
     def _condition(self, path: str, oid: str | None) -> Condition:
-        from dvc_data.hashfile.build import build
-        from dvc_objects.fs.local import localfs
-
-        full = self._root / path
-        if not full.exists():
+        if not (self._root / path).exists():
             return Condition.MISSING
         if oid is None:
             return Condition.MODIFIED
-        _, _, content = build(
-            self._dvc.cache.local, str(full), localfs, "md5", ignore=self._dvc.dvcignore, dry_run=True
-        )
-        return Condition.AS_RECORDED if content.hash_info.value == oid else Condition.MODIFIED
+        value = self._content(path).hash_info.value
+        return Condition.AS_RECORDED if value == oid else Condition.MODIFIED
+
+    def _content(self, path: str) -> Any:  # noqa: ANN401  # DVC publishes no types
+        """What lies at a path, as DVC's object of a file or of a folder."""
+        from dvc_data.hashfile.build import build
+        from dvc_objects.fs.local import localfs
+
+        full, cache = str(self._root / path), self._dvc.cache.local
+        return build(cache, full, localfs, "md5", ignore=self._dvc.dvcignore, dry_run=True)[2]
+
+    def _is_kept(self, path: str) -> bool:
+        """Whether the cache has every file at a path: a killed run may have removed some of a folder."""
+        from dvc_data.hashfile.tree import Tree
+        from dvc_objects.errors import ObjectFormatError
+
+        content = self._content(path)
+        infos = [info for _, _, info in content] if isinstance(content, Tree) else [content.hash_info]
+        try:
+            for oid in {info.value for info in infos}:
+                self._dvc.cache.local.check(oid)
+        except (FileNotFoundError, ObjectFormatError):
+            return False
+        return True
 
     def _is_cached(self, oid: str) -> bool:
         """Whether the cache has a file, or a folder with all its files."""

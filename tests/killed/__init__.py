@@ -1,0 +1,1 @@
+"""The Python startup file of a command that is to be killed; a folder for PYTHONPATH."""
