@@ -227,17 +227,22 @@ def unzip_asset(
     members: Annotated[bool, typer.Option("--list", help="Show the members, extract nothing.")] = False,
     json: _Json = False,
     jobs: Annotated[int, typer.Option("-j", "--jobs", min=0, help="Threads; 0: one a core.")] = 0,
+    replace: Annotated[bool, typer.Option("--replace", help="Lose what is in DIR.")] = False,
     max_ratio: Annotated[
-        float, typer.Option(min=1, help="How many times its size the archive may unpack to.")
-    ] = 200.0,
+        float | None,
+        typer.Option(
+            min=1,
+            help="How many times its size the archive may unpack to.  [default: max_ratio of the asset"
+            " in params.yaml, or 200]",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Go on although the disk seems too small.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Unpack ARCHIVE so that DIR becomes its contents, wholly or not at all.
 
-    A DIR that exists is replaced, at the very end. A top-level folder named like the archive or
-    like DIR is left out if it holds everything. An archive that is damaged, or that would write
-    outside DIR, is refused.
+    A top-level folder named like the archive or like DIR is left out if it holds everything. An archive
+    that is damaged, or that would write outside DIR, is refused, and so is a DIR that is not empty.
 
     Example: tools/unzip-asset archives/vqa.zip data/vqa
     """
@@ -250,7 +255,7 @@ def unzip_asset(
         _finish(show_members(archive), json=json)
     if folder is None:
         raise UsageError("DIR is missing", "only --list goes without")
-    report = unzip(archive, folder, jobs=jobs, max_ratio=max_ratio, force=force, quiet=quiet)
+    report = unzip(archive, folder, replace=replace, jobs=jobs, max_ratio=max_ratio, force=force, quiet=quiet)
     if not quiet:
         _finish(report, json=json)
 
