@@ -12,10 +12,8 @@ extraction.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
-import tempfile
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -87,6 +85,8 @@ def lay_out(archive: Archive, folder: Path, wrappers: Collection[str], max_ratio
 
 def _check_told_apart(pairs: Sequence[tuple[str, str]], folder: Path) -> None:
     """Refuse paths that are one where the folder will be, as trying it there shows."""
+    import tempfile
+
     near = next(place for place in folder.parents if place.is_dir())
     with tempfile.TemporaryDirectory(dir=near, prefix=f".{folder.name}.probe-") as probe:
         for path, other in pairs:
@@ -213,6 +213,8 @@ class _Writer:
 
     def write(self, share: Sequence[tuple[Entry, str]]) -> dict[str, str]:
         """Write some files; the MD5 of each by its path, or nothing when nobody asks."""
+        import hashlib
+
         digests = {}
         for entry, path in share:
             if self.stop.is_set():

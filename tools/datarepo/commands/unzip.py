@@ -28,7 +28,7 @@ from datarepo.archives.safety import MAX_RATIO, Kind, Member, shown
 from datarepo.commands.report import Report
 from datarepo.console import size
 from datarepo.errors import UsageError
-from datarepo.pipeline import catalogue, import_stage, state
+from datarepo.pipeline import import_stage, state
 from datarepo.progress import Progress
 
 if TYPE_CHECKING:
@@ -166,6 +166,8 @@ def _repository(folder: Path) -> Path | None:
 
 def _max_ratio(archive: Path) -> float:
     """How many times its size the archive of an asset may unpack to, as the catalogue around it says."""
+    from datarepo.pipeline import catalogue
+
     root = archive.parent.resolve().parent  # the archive itself may be a link into DVC's cache
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if "max_ratio" not in (root / catalogue.FILE).read_text(encoding="utf-8"):
