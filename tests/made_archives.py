@@ -2,6 +2,9 @@
 
 zipped, with_zipfile, tarred, noise    an archive in bytes
 unpacked, refusal_of, tree             what extraction makes of it
+verdict, StoredBlob                    what the survey says of it, before its data are here
+
+Whatever is unpacked here was surveyed before as the blob it would be upstream, and both have to agree.
 """
 
 from __future__ import annotations
@@ -11,18 +14,28 @@ import gzip
 import io
 import lzma
 import random
+import re
 import struct
 import sys
 import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import obstore
 import pytest
+from datarepo.archives.formats import stem
+from datarepo.azure.blob import Address, Blob, BlobReader
 from datarepo.azure.download import RANGE
+from datarepo.azure.source import Source
+from datarepo.commands.survey import survey
 from datarepo.commands.unzip import unzip
 from datarepo.errors import ArchiveError
+from datarepo.pipeline.catalogue import Asset
+from obstore.store import MemoryStore
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -181,10 +194,47 @@ def tree(folder: Path) -> Tree:
     return result
 
 
+class StoredBlob(BlobReader):
+    """A blob read as from Azure, its store in memory, where it is called `name` in messages."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        source = Source("oscar", "oscar", "https://example.org")
+        super().__init__(Address(source, "blob"), Blob("", len(content), datetime.now(timezone.utc)))
+        self.name = name
+        store = MemoryStore()
+        obstore.put(store, "blob", content)
+        self._store = store  # type: ignore[assignment]  # not of Azure
+        self._etag = obstore.head(store, "blob")["e_tag"] or ""
+
+
+# What is in a zip archive between its directory and the data of a member: a survey reads none of that.
+WITHIN_DATA = re.compile(
+    r": (its data are (more|less|damaged)|its data go on after|its CRC-32 is|there is no local header"
+    r"|its local header is|its data overlap what comes next|its LZMA|the archive ends within its data)"
+)
+
+
+def verdict(content: bytes, folder: Path, name: str = "archive.zip") -> str:
+    """Why the survey refuses the archive upstream that is to land in `folder/out`; empty when it does not."""
+    asset = Asset(stem(PurePosixPath(name)), "dataset", f"remote://oscar/{name}", "out")
+    try:
+        survey(folder, asset, StoredBlob(content, str(folder / name)))
+    except ArchiveError as error:
+        return error.message
+    return ""
+
+
 def unpacked(content: bytes, folder: Path, name: str = "archive.zip") -> Tree:
-    """What the archive with that content becomes in `folder/out`."""
+    """What the archive with that content becomes in `folder/out`, having checked that a survey foretells it."""
+    foretold = verdict(content, folder, name)
     (folder / name).write_bytes(content)
-    unzip(folder / name, folder / "out", quiet=True)
+    try:
+        unzip(folder / name, folder / "out", replace=True, quiet=True)
+    except ArchiveError as error:
+        if foretold != error.message and (foretold or not WITHIN_DATA.search(error.message)):
+            pytest.fail(f"the survey said {foretold!r} of an archive that was refused: {error.message}")
+        raise
+    assert foretold == ""
     return tree(folder / "out")
 
 

@@ -301,7 +301,7 @@ def test_a_blob_that_is_no_archive_is_said(clone: Clone, upstream: Azurite) -> N
     refused(
         clone.tool("add-asset", "vqa"),
         1,
-        f"error: vqa: {upstream.endpoint}/oscar/datasets/vqa.zip: not an archive but an HTML page, saved"
+        f"error: vqa: {upstream.endpoint}/oscar/datasets/vqa.zip: not a zip archive but an HTML page, saved"
         " under an archive's name",
         "hint: tell its publisher; or is it the wrong blob in params.yaml?",
     )

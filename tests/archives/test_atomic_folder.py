@@ -33,6 +33,19 @@ def test_a_folder_that_exists_is_replaced(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["archive.zip", "kept", "out"]
 
 
+def test_what_is_put_into_the_folder_meanwhile_is_not_lost(tmp_path: Path) -> None:
+    """A folder that was empty when the work began takes the new tree, unless somebody was there first."""
+    out = tmp_path / "out"
+    out.mkdir()
+    with appearing(out, replace=False) as new:
+        (new / "a").write_text("new")
+    assert tree(out) == {"a": b"new"}
+    with pytest.raises(UsageError) as refused, appearing(out, replace=False) as new:
+        (new / "b").write_text("newer")
+    assert refused.value.message == f"{out} is not empty, and would be replaced as a whole"
+    assert tree(tmp_path) == {"out": None, "out/a": b"new"}
+
+
 def test_a_deep_tree_can_be_deleted(tmp_path: Path) -> None:
     """Deeper than Python's stack."""
     os.mkdir(tmp_path / "t")  # noqa: PTH102
@@ -77,5 +90,5 @@ def test_half_a_swap_is_undone(tmp_path: Path) -> None:
     archive = tmp_path / "archive.zip"
     archive.write_bytes(zipped(Entry("a", b"1", crc=2)))
     with pytest.raises(ArchiveError):
-        unzip(archive, out, quiet=True)
+        unzip(archive, out, replace=True, quiet=True)
     assert tree(tmp_path) == {"archive.zip": archive.read_bytes(), "out": None, "out/before": b"as it was"}

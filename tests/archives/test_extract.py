@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import random
 import stat
+import threading
+import unicodedata
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from datarepo import disk
+from datarepo.archives.extract import TINY, fill, lay_out, shares
+from datarepo.archives.reader import FileReader
+from datarepo.archives.zip import CHUNK, ZipArchive
 from datarepo.commands.unzip import unzip
 from datarepo.errors import DiskError, UsageError
 
-from tests.made_archives import REFUSED, Entry, refusal_of, tree, unpacked, with_zipfile, zipped
+from tests.made_archives import REFUSED, STORED, Entry, refusal_of, tree, unpacked, with_zipfile, zipped
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 
 def test_everything_arrives(tmp_path: Path) -> None:
@@ -86,7 +93,7 @@ def test_many_members_of_all_sizes_arrive_with_any_number_of_jobs(tmp_path: Path
     (tmp_path / "a.zip").write_bytes(with_zipfile(entries))
     expected = entries | dict.fromkeys("0123456")
     for jobs in (1, 2, 9):
-        unzip(tmp_path / "a.zip", tmp_path / "out", jobs=jobs, quiet=True)
+        unzip(tmp_path / "a.zip", tmp_path / "out", replace=True, jobs=jobs, quiet=True)
         assert tree(tmp_path / "out") == expected
 
 
@@ -152,13 +159,131 @@ def test_devices_fifos_and_sockets_are_refused(kind: int, tmp_path: Path) -> Non
     [
         ("a", "a", "its name comes twice"),
         ("a", "a/b", "a is a folder and a file"),
-        ("Readme", "README", "README and Readme are one name where case or Unicode form is ignored"),
     ],
 )
 def test_two_members_of_one_name_are_refused(first: str, second: str, rule: str, tmp_path: Path) -> None:
-    """Whether here or on another file system; more in test_safety."""
+    """More in test_safety."""
     archive = zipped(Entry(first, b"1"), Entry(second, b"2"))
     assert refusal_of(archive, tmp_path) == f"{REFUSED}{second}: {rule}"
+
+
+ALIKE: dict[str, bytes | None] = {"Readme": b"1", "README": b"2", "caf\u00e9": b"3", "cafe\u0301": b"4"}
+
+
+def test_names_that_differ_in_case_or_unicode_form_arrive_where_there_is_room_for_both(
+    tmp_path: Path,
+) -> None:
+    """With a word on those who have no such room; nothing is left of having tried."""
+    archive = tmp_path / "archive.zip"
+    archive.write_bytes(with_zipfile(ALIKE))
+    report = unzip(archive, tmp_path / "new/out", quiet=True)
+    assert tree(tmp_path / "new") == {"out": None} | {f"out/{name}": data for name, data in ALIKE.items()}
+    [note] = report.notes()
+    assert note == (
+        "README and Readme differ in case or Unicode form only, and 1 more such pair: colleagues on macOS or"
+        " Windows cannot have both"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["archive.zip", "new"]
+
+
+@pytest.mark.parametrize(
+    ("spelled", "later", "first"),
+    [(str.lower, "README", "Readme"), (partial(unicodedata.normalize, "NFD"), "cafe\u0301", "caf\u00e9")],
+)
+def test_names_that_are_one_on_this_file_system_are_refused(
+    spelled: Callable[[str], str], later: str, first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that ignores case, or Unicode form, which none of the machine that runs this test may do."""
+    there = os.path.lexists
+
+    def lexists(path: bytes) -> bool:
+        name = Path(os.fsdecode(path))
+        return there(path) or spelled(name.name) in (spelled(each.name) for each in name.parent.iterdir())
+
+    monkeypatch.setattr(os.path, "lexists", lexists)
+    archive = with_zipfile(ALIKE)
+    assert refusal_of(archive, tmp_path) == (
+        f"{REFUSED}{later}: {later} and {first} are one name in {tmp_path}, where case or Unicode form is ignored"
+    )
+
+
+def _large_and_tiny() -> dict[str, bytes | None]:
+    """Members stored one after the other: a large one, many tiny ones, a large one, and so on; no folders."""
+    chance = random.Random(7)
+    sizes = ([900_000] + [10] * 50 + [200_000, 400_000] + [3_000] * 20) * 2
+    return {f"{number}": chance.randbytes(size) for number, size in enumerate(sizes)}
+
+
+class _Arriving:
+    """A file whose bytes arrive no further than `AHEAD` beyond the first that nobody has read yet."""
+
+    AHEAD = 2 * CHUNK
+
+    def __init__(self, reader: FileReader) -> None:
+        self.name, self.size = reader.name, reader.size
+        self._reader = reader
+        self._read: list[tuple[int, int]] = []
+        self._change = threading.Condition()
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        with self._change:
+            end = min(offset + length, self.size)
+            if not self._change.wait_for(lambda: end <= self._wanted() + self.AHEAD, timeout=20):
+                pytest.fail("each thread waits for bytes that arrive only once another has read on")
+            self._read.append((offset, end))
+            self._change.notify_all()
+        return self._reader.read_at(offset, length)
+
+    def _wanted(self) -> int:
+        """The first byte that nobody has read yet."""
+        wanted = 0
+        for start, end in sorted(self._read):
+            if start <= wanted:
+                wanted = max(wanted, end)
+        return wanted
+
+
+def test_two_threads_read_an_archive_from_its_beginning_on(tmp_path: Path) -> None:
+    """So that a download that waits for its reader, and readers that wait for bytes, never wait for each other.
+
+    The directory lists the members the other way round: what counts is where they lie.
+    """
+    entries = _large_and_tiny()
+    whole = with_zipfile(entries, STORED)
+    (tmp_path / "a.zip").write_bytes(_backwards(whole))
+    (tmp_path / "tree").mkdir()
+    with FileReader(tmp_path / "a.zip") as reader:
+        archive = ZipArchive(reader)
+        assert [entry.member.name for entry in archive.entries] == list(entries)[::-1]
+        layout = lay_out(archive, tmp_path / "out", (), 200)
+        fill(archive.over(_Arriving(reader)), layout, tmp_path / "tree", jobs=2, in_order=True)
+    assert tree(tmp_path / "tree") == entries
+
+
+def _backwards(archive: bytes) -> bytes:
+    """The same archive with its directory in reverse order."""
+    begin = archive.index(b"PK\1\2")
+    end = archive.rindex(b"PK\5\6")
+    records = archive[begin:end].split(b"PK\1\2")[1:]
+    return archive[:begin] + b"".join(b"PK\1\2" + record for record in reversed(records)) + archive[end:]
+
+
+@pytest.mark.parametrize(
+    ("in_order", "names"),
+    [(False, [["b", "c", "e"], ["d"], ["a"]]), (True, [["a"], ["b", "c"], ["d"], ["e"]])],
+)
+def test_the_work_is_shared_out_by_size_or_in_order(
+    in_order: bool, names: list[list[str]], tmp_path: Path
+) -> None:
+    """Tiny members are one piece of work: all of them, or neighbours."""
+    sizes = {"a": TINY + 1, "b": TINY, "c": 0, "d": TINY + 2, "e": 1}
+    (tmp_path / "a.zip").write_bytes(
+        _backwards(with_zipfile({name: bytes(size) for name, size in sizes.items()}))
+    )
+    with FileReader(tmp_path / "a.zip") as reader:
+        files = lay_out(ZipArchive(reader), tmp_path / "out", (), 200).members
+        parts = shares(files, in_order=in_order)
+    assert [sorted(path for _, path in part) for part in parts] == names
 
 
 def test_more_than_the_disk_has_free_needs_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.made_archives import refusal_of
+from tests.made_archives import member, refusal_of, tarred
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,19 +20,20 @@ AZURE = (
 @pytest.mark.parametrize(
     ("content", "diagnosis"),
     [
-        (b"", "not an archive but an empty file"),
+        (b"", "not a zip archive but an empty file"),
         (b"some text\n" * 99, "not a zip archive"),
         (bytes(100_000), "not a zip archive"),
         (
             AZURE.encode(),
-            "not an archive but Azure's error message AuthenticationFailed, saved under an archive's name",
+            "not a zip archive but Azure's error message AuthenticationFailed, saved under an archive's name",
         ),
         (
             b"\n<!DOCTYPE html>\n<html><title>Sign in</title>",
-            "not an archive but an HTML page, saved under an archive's name",
+            "not a zip archive but an HTML page, saved under an archive's name",
         ),
-        (b"<html>" + bytes(99), "not an archive but an HTML page, saved under an archive's name"),
-        (b"\x1f\x8b\x08\0", "not an archive but gzip data"),
+        (b"<html>" + bytes(99), "not a zip archive but an HTML page, saved under an archive's name"),
+        (b"\x1f\x8b\x08\0", "not a zip archive but gzip data"),
+        (tarred(member("a")), "not a zip archive but a tar archive"),
     ],
 )
 def test_what_is_no_archive_is_called_by_its_name(content: bytes, diagnosis: str, tmp_path: Path) -> None:

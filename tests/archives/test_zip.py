@@ -251,6 +251,26 @@ def test_a_local_header_of_another_member_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_a_flag_that_says_nothing_of_an_ascii_name_may_differ(tmp_path: Path) -> None:
+    """Some writers set it in the directory only; of any other name it changes the letters."""
+    flagged = bytearray(zipped(Entry("ä".encode(), b"1")))
+    struct.pack_into("<H", flagged, 6, 1 << 11)
+    assert refusal_of(bytes(flagged), tmp_path) == REFUSED + "ä: its local header is that of another member"
+    flagged = bytearray(zipped(Entry("a", b"1")))
+    struct.pack_into("<H", flagged, 6, 1 << 11)
+    assert unpacked(bytes(flagged), tmp_path) == {"a": b"1"}
+
+
+def test_the_same_folder_twice_is_one_folder(tmp_path: Path) -> None:
+    """With a header for each, or one for both; a file is not so lucky."""
+    folder = Entry("a/", mode=0o40755, method=STORED)
+    other = Entry("c/", mode=0o40755, method=STORED, start=0, local_name=b"a/")
+    assert refusal_of(zipped(folder, other), tmp_path) == REFUSED + "a/: its data overlap those of c/"
+    same = Entry("a/", mode=0o40755, method=STORED, start=0)
+    for twice in (folder, same):
+        assert unpacked(zipped(folder, twice, Entry("a/b", b"1")), tmp_path) == {"a": None, "a/b": b"1"}
+
+
 def test_an_lzma_dictionary_that_fills_the_memory_is_refused(tmp_path: Path) -> None:
     """A dictionary is memory, and members may ask for 4 GB of it."""
     properties = struct.pack("<2HBL", 0, 5, 93, 0xFFFFFFFF)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path  # noqa: TC003  # typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -38,7 +38,26 @@ def main(command: str) -> None:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.command()(_COMMANDS[command])
-    console.run(app, command)
+    is_stage = command == "unzip-asset" and _is_of_a_stage(sys.argv[1:])
+    console.run(_unzip_for_a_stage if is_stage else app, command)
+
+
+def _is_of_a_stage(arguments: list[str]) -> bool:
+    """Whether these are what `dvc repro` gives, once for each stage: an archive and a folder."""
+    return (
+        len(arguments) == 2
+        and not any(each.startswith("-") for each in arguments)
+        and Path(arguments[0]).is_file()
+    )
+
+
+def _unzip_for_a_stage(arguments: list[str], **_: object) -> int:
+    """What Typer would do, which takes longer to convert two paths than a small archive to unpack."""
+    try:
+        unzip_asset(archive=Path(arguments[0]), folder=Path(arguments[1]))
+    except typer.Exit as done:
+        return done.exit_code
+    return 0
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -237,17 +256,22 @@ def unzip_asset(
     members: Annotated[bool, typer.Option("--list", help="Show the members, extract nothing.")] = False,
     json: _Json = False,
     jobs: Annotated[int, typer.Option("-j", "--jobs", min=0, help="Threads; 0: one a core.")] = 0,
+    replace: Annotated[bool, typer.Option("--replace", help="Lose what is in DIR.")] = False,
     max_ratio: Annotated[
-        float, typer.Option(min=1, help="How many times its size the archive may unpack to.")
-    ] = 200.0,
+        float | None,
+        typer.Option(
+            min=1,
+            help="How many times its size the archive may unpack to.  [default: max_ratio of the asset"
+            " in params.yaml, or 200]",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Go on although the disk seems too small.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Unpack ARCHIVE so that DIR becomes its contents, wholly or not at all.
 
-    A DIR that exists is replaced, at the very end. A top-level folder named like the archive or
-    like DIR is left out if it holds everything. An archive that is damaged, or that would write
-    outside DIR, is refused.
+    A top-level folder named like the archive or like DIR is left out if it holds everything. An archive
+    that is damaged, or that would write outside DIR, is refused, and so is a DIR that is not empty.
 
     Example: tools/unzip-asset archives/vqa.zip data/vqa
     """
@@ -260,7 +284,7 @@ def unzip_asset(
         _finish(show_members(archive), json=json)
     if folder is None:
         raise UsageError("DIR is missing", "only --list goes without")
-    report = unzip(archive, folder, jobs=jobs, max_ratio=max_ratio, force=force, quiet=quiet)
+    report = unzip(archive, folder, replace=replace, jobs=jobs, max_ratio=max_ratio, force=force, quiet=quiet)
     if not quiet:
         _finish(report, json=json)
 

@@ -21,7 +21,7 @@ from datarepo.errors import Interruption, RepositoryError
 from datarepo.redact import RedactingStream, redact
 
 if TYPE_CHECKING:
-    import typer
+    from collections.abc import Callable
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -68,7 +68,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def run(app: typer.Typer, name: str) -> NoReturn:
+def run(app: Callable[..., object], name: str) -> NoReturn:
     """Run a command to its exit: every failure ends in `error: …` and `hint: …`, with its code."""
     for standard, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, standard) is None:  # closed by the shell: `tools/list-assets >&-`

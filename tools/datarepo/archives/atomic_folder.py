@@ -17,6 +17,7 @@ program's work, DVC's hashes tell.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -35,10 +36,11 @@ def work_folder(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def appearing(folder: Path) -> Iterator[Path]:
+def appearing(folder: Path, *, replace: bool = True) -> Iterator[Path]:
     """An empty folder to fill, which takes the place of `folder` when the block ends without error.
 
-    Raises UsageError when another run is building the same folder.
+    Raises UsageError when another run is building the same folder; without `replace` also when, by then,
+    there is something in `folder`.
     """
     work = work_folder(folder)
     busy = UsageError(f"another run is extracting to {folder}", "wait until it has ended")
@@ -51,7 +53,7 @@ def appearing(folder: Path) -> Iterator[Path]:
             tree = work / "tree"
             tree.mkdir()
             yield tree
-            _swap(tree, folder, work / "old")
+            _swap(tree, folder, work / "old", replace=replace)
         finally:
             _put_back(work, folder)
             _clear(work)
@@ -70,12 +72,25 @@ def _clear(work: Path) -> None:
         (work / name).unlink(missing_ok=True)
 
 
-def _swap(tree: Path, folder: Path, old: Path) -> None:
-    if folder.exists():
+def not_empty(folder: Path) -> UsageError:
+    """The error of a folder that would be replaced, and has something in it."""
+    return UsageError(
+        f"{folder} is not empty, and would be replaced as a whole",
+        "give a folder of its own, or say --replace to lose what is in it",
+    )
+
+
+def _swap(tree: Path, folder: Path, old: Path, *, replace: bool) -> None:
+    if replace and folder.exists():
         # A folder cannot be moved to another parent without the right to write in it.
         folder.chmod(stat.S_IMODE(folder.stat().st_mode) | stat.S_IWUSR)
         folder.rename(old)
-    tree.rename(folder)
+    try:
+        tree.rename(folder)  # also over an empty folder
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise not_empty(folder) from None
+        raise
 
 
 def _put_back(work: Path, folder: Path) -> None:

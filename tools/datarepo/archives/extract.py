@@ -12,7 +12,7 @@ extraction.
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import os
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from datarepo import disk
 from datarepo.archives.atomic_folder import appearing, work_folder
-from datarepo.archives.safety import Kind, check_ratio, permissions, place, refuse
+from datarepo.archives.safety import Kind, check_ratio, clashes, permissions, place, refuse, shown
 from datarepo.errors import DiskError
 
 if TYPE_CHECKING:
@@ -37,12 +37,27 @@ TINY = 1 << 15  # bytes of a member that is not worth a thread
 class Layout:
     """Where the members of an archive go: entries with their paths below the folder.
 
-    `files` counts what is not a folder, `size` is in bytes.
+    `files` counts what is not a folder, `size` is in bytes; `clashes` are pairs of paths that other file
+    systems than that of the folder take for one.
     """
 
     members: Sequence[tuple[Entry, str]]
     files: int
     size: int
+    clashes: Sequence[tuple[str, str]] = ()
+
+    @property
+    def remark(self) -> str:
+        """What people should know of it, though it is no hindrance here; empty when there is nothing."""
+        if not self.clashes:
+            return ""
+        one, other = sorted(map(shown, self.clashes[0]))
+        others = len(self.clashes) - 1
+        more = f", and {others} more such {'pair' if others == 1 else 'pairs'}" if others else ""
+        return (
+            f"{one} and {other} differ in case or Unicode form only{more}: colleagues on macOS or Windows"
+            " cannot have both"
+        )
 
 
 def lay_out(archive: Archive, folder: Path, wrappers: Collection[str], max_ratio: float) -> Layout:
@@ -57,11 +72,35 @@ def lay_out(archive: Archive, folder: Path, wrappers: Collection[str], max_ratio
     members = [entry.member for entry in archive.entries]
     paths = place(members, {*wrappers, folder.name}, room=_room(folder))
     check_ratio(members, archive.size, max_ratio)
+    pairs = clashes(paths)
+    if pairs:
+        _check_told_apart(pairs, folder)
     return Layout(
         [(entry, path) for entry, path in zip(archive.entries, paths, strict=True) if path],
         sum(member.kind is not Kind.FOLDER for member in members),
         sum(member.size for member in members),
+        pairs,
     )
+
+
+def _check_told_apart(pairs: Sequence[tuple[str, str]], folder: Path) -> None:
+    """Refuse paths that are one where the folder will be, as trying it there shows."""
+    import tempfile
+
+    near = next(place for place in folder.parents if place.is_dir())
+    with tempfile.TemporaryDirectory(dir=near, prefix=f".{folder.name}.probe-") as probe:
+        for path, other in pairs:
+            first, second = (_below(os.fsencode(probe), each.rpartition("/")[2]) for each in (other, path))
+            os.mkdir(first)  # noqa: PTH102  # bytes; a folder, as git does not see an empty one
+            alike = os.path.lexists(second)
+            os.rmdir(first)  # noqa: PTH106  # bytes
+            if alike:
+                raise refuse(
+                    path,
+                    f"{shown(path)} and {shown(other)} are one name in {near}, where case or Unicode form is"
+                    " ignored",
+                    "extract it on a file system that tells them apart, or ask whoever made it",
+                )
 
 
 def extract(
@@ -69,16 +108,18 @@ def extract(
     layout: Layout,
     folder: Path,
     *,
+    replace: bool = False,
     jobs: int = 0,
     advance: Callable[[int], None] = lambda _: None,
     hashed: bool = False,
 ) -> Mapping[str, str]:
-    """Make `folder` the contents of `archive`, replacing what was there; the MD5s, if `hashed`.
+    """Make `folder` the contents of `archive`; the MD5s, if `hashed`.
 
-    `jobs` threads work on it, one a core when 0; `advance` is told the bytes written, from any thread.
-    Raises ArchiveError, DiskError or UsageError, with everything as it was before.
+    What was in the folder goes if `replace`, and is a UsageError if not. `jobs` threads work on it, one a
+    core when 0; `advance` is told the bytes written, from any thread. Raises ArchiveError, DiskError or
+    UsageError, with everything as it was before.
     """
-    with appearing(folder) as tree:
+    with appearing(folder, replace=replace) as tree:
         return fill(archive, layout, tree, jobs=jobs, advance=advance, hashed=hashed)
 
 
@@ -90,10 +131,12 @@ def fill(
     jobs: int = 0,
     advance: Callable[[int], None] = lambda _: None,
     hashed: bool = False,
+    in_order: bool = False,
 ) -> Mapping[str, str]:
     """Write all members below an empty folder: folders first, links last, so that nothing goes through one.
 
-    Arguments and answer as for `extract`: the MD5 of each file by its path, empty unless `hashed`.
+    Arguments and answer as for `extract`: the MD5 of each file by its path, empty unless `hashed`. With
+    `in_order` the bytes of the archive are asked for from its beginning on, as far as several threads can.
     """
     top = os.fsencode(tree)  # bytes, as all paths below it: names are UTF-8 whatever the locale
     folders = {path for entry, path in layout.members if entry.member.kind is Kind.FOLDER}
@@ -107,7 +150,7 @@ def fill(
     pool = ThreadPoolExecutor(1 if archive.sequential else jobs or _cores(), "extract")
     digests: dict[str, str] = {}
     try:
-        parts = [files] if archive.sequential else shares(files)
+        parts = [files] if archive.sequential else shares(files, in_order=in_order)
         futures = [pool.submit(writer.write, part) for part in parts]
         for future in wait(futures, return_when=FIRST_EXCEPTION).done:
             digests |= future.result()
@@ -137,16 +180,25 @@ def _below(tree: bytes, path: str) -> bytes:
     return b"%b/%b" % (tree, path.encode())
 
 
-def shares(files: Sequence[tuple[Entry, str]]) -> list[list[tuple[Entry, str]]]:
+def shares(files: Sequence[tuple[Entry, str]], *, in_order: bool = False) -> list[list[tuple[Entry, str]]]:
     """The files as pieces of work: all the tiny ones together, then each of the others, largest first.
+
+    With `in_order` they come as they lie in the archive, tiny neighbours together: whoever has the first of
+    what is left never waits for bytes behind those that others wait for.
 
     Two threads that do nothing but system calls hand the interpreter lock to and fro, and take twice
     the time of one; from about TINY on, the codec runs without the lock for long enough.
     """
-    tiny = [pair for pair in files if pair[0].member.size <= TINY]
-    rest = [pair for pair in files if pair[0].member.size > TINY]
-    rest.sort(key=lambda pair: -pair[0].member.size)
-    return [tiny, *([pair] for pair in rest)]
+    if in_order:
+        ordered = sorted(files, key=lambda pair: pair[0].start)
+        runs = [(is_tiny, list(run)) for is_tiny, run in itertools.groupby(ordered, _is_tiny)]
+        return [part for is_tiny, run in runs for part in ([run] if is_tiny else [[pair] for pair in run])]
+    rest = sorted(itertools.filterfalse(_is_tiny, files), key=lambda pair: -pair[0].member.size)
+    return [list(filter(_is_tiny, files)), *([pair] for pair in rest)]
+
+
+def _is_tiny(pair: tuple[Entry, str]) -> bool:
+    return pair[0].member.size <= TINY
 
 
 class _Writer:
@@ -161,6 +213,8 @@ class _Writer:
 
     def write(self, share: Sequence[tuple[Entry, str]]) -> dict[str, str]:
         """Write some files; the MD5 of each by its path, or nothing when nobody asks."""
+        import hashlib
+
         digests = {}
         for entry, path in share:
             if self.stop.is_set():

@@ -27,6 +27,11 @@ class Entry(Protocol):
         """The end of a sentence on why its data cannot be had; empty when they can."""
         ...
 
+    @property
+    def start(self) -> int:
+        """Where it begins in the archive, unpacked if that is compressed as a whole."""
+        ...
+
 
 class Archive(Protocol):
     """An open archive: its size in bytes, its entries, and the verified bytes of each.

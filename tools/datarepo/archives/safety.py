@@ -2,6 +2,7 @@
 
     refusal   the first rule a member breaks by itself, looked up in RULES
     place     the path of every member inside the folder, or a refusal of the whole archive
+    clashes   paths that not every file system tells apart
     check_ratio   whether so many bytes are plausible
 
 Nothing here opens a file. An archive is data from elsewhere, so the rules do not ask whether a
@@ -10,6 +11,7 @@ name would be harmless on this system: an archive that is refused here is refuse
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +20,7 @@ from datarepo import console
 from datarepo.errors import ArchiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 NAME_BYTES = 255  # of one component: NAME_MAX of ext4, XFS, APFS, NFS
 LINK_BYTES = 4095  # of a link's target: PATH_MAX of Linux without the final NUL
@@ -85,12 +87,18 @@ RULES: tuple[tuple[str, Callable[[Member], bool]], ...] = (
 )
 
 
+# Names that break no rule, which nearly all are; the whole table takes longer than all else here.
+_PLAIN = re.compile(r"\w[\w.+=@ -]*(?:/\w[\w.+=@ -]*)*", re.ASCII)
+
+
 def refusal(member: Member) -> str:
     """The first rule that the member breaks by itself, as the end of a sentence; empty when none.
 
     >>> refusal(Member("a/../../b", Kind.FILE))
     "its name climbs with '..'"
     """
+    if member.kind is Kind.FILE and len(member.name) <= NAME_BYTES and _PLAIN.fullmatch(member.name):
+        return ""
     return next((rule for rule, broken in RULES if broken(member)), "")
 
 
@@ -133,15 +141,13 @@ def place(members: Sequence[Member], wrappers: Collection[str] = (), room: int =
     for member, path in zip(members, paths, strict=True):
         if len(path) * 4 > room and len(path.encode()) > room:
             raise refuse(member.name, f"its path has more than the {room} bytes this place allows")
-    _check_collisions(members, paths)
-    links = {
-        _key(path): member.target
-        for member, path in zip(members, paths, strict=True)
-        if member.kind is Kind.LINK
-    }
-    for member, path in zip(members, paths, strict=True):
-        if member.kind is Kind.LINK and leaves(path, member.target, links):
-            raise refuse(member.name, f"its target {shown(member.target)} leaves the tree, or never ends")
+    _check_kinds(members, paths)
+    links = {path: m for m, path in zip(members, paths, strict=True) if m.kind is Kind.LINK}
+    for spelled in (str, _key):  # the links as a file system finds them that tells names apart, or does not
+        targets = {spelled(path): link.target for path, link in links.items()}
+        for path, link in links.items():
+            if leaves(path, link.target, targets, spelled):
+                raise refuse(link.name, f"its target {shown(link.target)} leaves the tree, or never ends")
     return paths
 
 
@@ -177,40 +183,55 @@ def _key(path: str) -> str:
     return unicodedata.normalize("NFD", decomposed.casefold())
 
 
-def _check_collisions(members: Sequence[Member], paths: Sequence[str]) -> None:
-    claims: dict[str, tuple[str, Kind, bool]] = {}
-    implied: set[str] = set()
+def _check_kinds(members: Sequence[Member], paths: Sequence[str]) -> None:
+    """Refuse a path that is two things; the same folder twice is one folder."""
+    kinds: dict[str, Kind] = {}
     for member, path in zip(members, paths, strict=True):
-        if path and (why := _claim(claims, path, member.kind, named=True)):
-            raise refuse(member.name, why)
-        above = path.rpartition("/")[0]
-        while above and above not in implied:
-            implied.add(above)
-            if why := _claim(claims, above, Kind.FOLDER, named=False):
-                raise refuse(member.name, why)
-            above = above.rpartition("/")[0]
+        kind = kinds.get(path)
+        if kind is None:
+            kinds[path] = member.kind
+        elif kind is not member.kind:
+            raise refuse(member.name, _two_kinds(path, member.kind, kind))
+        elif kind is not Kind.FOLDER:
+            raise refuse(member.name, "its name comes twice")
+    checked = {""}
+    for member, path in zip(members, paths, strict=True):
+        while (path := path.rpartition("/")[0]) not in checked:
+            checked.add(path)
+            kind = kinds.get(path)
+            if kind not in (None, Kind.FOLDER):
+                raise refuse(member.name, _two_kinds(path, Kind.FOLDER, kind))
 
 
-def _claim(claims: dict[str, tuple[str, Kind, bool]], path: str, kind: Kind, named: bool) -> str:
-    """Note that `path` is wanted; why it cannot be had, or an empty string.
+def _two_kinds(path: str, one: Kind, other: Kind) -> str:
+    if Kind.LINK in (one, other) and Kind.FOLDER in (one, other):
+        return f"{shown(path)} is a link and a folder, so that members would be written through the link"
+    return f"{shown(path)} is a {one.value} and a {other.value}"
 
-    `named` tells a member from a folder that only the paths below it imply.
+
+def clashes(paths: Iterable[str]) -> list[tuple[str, str]]:
+    """The paths that are one where case or Unicode form is ignored, in pairs that differ in the last part.
+
+    >>> clashes(["A/x", "a/x", "b"])
+    [('a', 'A')]
     """
-    taken, as_kind, was_named = claims.setdefault(_key(path), (path, kind, False))
-    if taken != path:
-        return f"{shown(path)} and {shown(taken)} are one name where case or Unicode form is ignored"
-    if kind is not as_kind:
-        if Kind.LINK in (kind, as_kind) and Kind.FOLDER in (kind, as_kind):
-            return f"{shown(path)} is a link and a folder, so that members would be written through the link"
-        return f"{shown(path)} is a {kind.value} and a {as_kind.value}"
-    if named and was_named:
-        return "its name comes twice"
-    claims[_key(path)] = (path, kind, named or was_named)
-    return ""
+    pairs = []
+    spellings: dict[tuple[str, str], str] = {}
+    seen = {""}
+    for each in paths:
+        path = each
+        while path not in seen:
+            seen.add(path)
+            above, _, name = path.rpartition("/")
+            first = spellings.setdefault((above, _key(name)), path)
+            if first != path:
+                pairs.append((path, first))
+            path = above
+    return pairs
 
 
-def leaves(path: str, target: str, links: Mapping[str, str]) -> bool:
-    """Whether a link at `path` leads out of the tree, or on and on; `links` are all links, by key.
+def leaves(path: str, target: str, links: Mapping[str, str], spelled: Callable[[str], str] = _key) -> bool:
+    """Whether a link at `path` leads out of the tree, or on and on; `links` are all links, as `spelled`.
 
     The target is followed as the system would, through other links: `a -> b/..` is the parent of
     whatever `b` is, and may be outside although its text is not.
@@ -231,7 +252,7 @@ def leaves(path: str, target: str, links: Mapping[str, str]) -> bool:
             here.pop()
             continue
         here.append(part)
-        onward = links.get(_key("/".join(here)))
+        onward = links.get(spelled("/".join(here)))
         if onward is not None:
             steps += 1
             if steps > LINK_STEPS:
@@ -250,5 +271,6 @@ def check_ratio(members: Sequence[Member], packed: int, max_ratio: float) -> Non
             worst.name,
             f"the largest of {console.size(total)} in an archive of {console.size(packed)}, "
             f"over {max_ratio:g} times its size",
-            "if the data really is that repetitive, allow more with --max-ratio",
+            "if the data really is that repetitive, allow more: 'max_ratio: N' in the asset's entry of"
+            " params.yaml, or --max-ratio N of tools/unzip-asset",
         )

@@ -20,7 +20,7 @@ from isal import igzip, igzip_lib
 
 from datarepo.archives.reader import Stream
 from datarepo.archives.safety import AGAIN, HARMLESS, NO_ARCHIVE, Kind, Member, refuse
-from datarepo.archives.sniff import impostor
+from datarepo.archives.sniff import kind
 from datarepo.errors import ArchiveError, RepositoryError
 
 if sys.version_info >= (3, 14):
@@ -61,6 +61,11 @@ class Entry(NamedTuple):
     flaw: str
     info: tarfile.TarInfo
 
+    @property
+    def start(self) -> int:
+        """Where its header is in the unpacked archive."""
+        return self.info.offset
+
 
 class TarArchive:
     """A tar archive, compressed as its name's suffix says.
@@ -76,6 +81,7 @@ class TarArchive:
         self._compression = compression
         self.size = reader.size
         raw = io.BufferedReader(Stream(reader), CHUNK)
+        self._tar: tarfile.TarFile | None = None
         self._stream = cast("BinaryIO", _OPEN[compression](cast("BinaryIO", raw)))
         try:
             self.entries = self._list(max(max_ratio * self.size, HARMLESS))
@@ -88,7 +94,7 @@ class TarArchive:
         """The bytes of a member, in pieces of at most CHUNK; to be asked for in the order of the entries."""
         left = entry.member.size
         try:
-            data = self._tar.extractfile(entry.info)
+            data = self._tar.extractfile(entry.info) if self._tar else None
             assert data, "only files have contents"
             while left and (piece := data.read(min(CHUNK, left))):
                 left -= len(piece)
@@ -102,53 +108,55 @@ class TarArchive:
 
     def _list(self, enough: float) -> list[Entry]:
         """The entries; no more of them once they unpack to over `enough` bytes, which will be refused."""
-        self._tar = tarfile.open(  # noqa: SIM115  # open as long as the archive
+        self._tar = archive = tarfile.open(  # noqa: SIM115  # open as long as the archive
             fileobj=self._stream, mode="r:", encoding="utf-8", errors="surrogateescape"
         )
         entries = []
         total = 0
-        while total <= enough and (info := self._tar.next()) is not None:
+        while total <= enough and (info := archive.next()) is not None:
             entries.append(_entry(info))
             total += info.size
         if total <= enough:
-            self._check_end()
+            self._check_end(archive.offset)
         return entries
 
-    def _check_end(self) -> None:
+    def _check_end(self, end: int) -> None:
         """Tell an archive that ends from one that was cut between two members, or goes on in secret."""
-        if self._stream.tell() - self._tar.offset < tarfile.BLOCKSIZE:
+        if self._stream.tell() - end < tarfile.BLOCKSIZE:
             raise tarfile.ReadError("it has no end mark")
         while rest := self._stream.read(CHUNK):
             if rest.strip(b"\0"):
                 raise tarfile.ReadError("something follows its end mark")
 
     def _diagnosis(self, error: Exception) -> ArchiveError:
-        disguise = impostor(self._reader.read_at(0, 4096))
-        if disguise and disguise not in _PACKED_AS.get(self._compression, ()):
-            return ArchiveError(f"{self._reader.name}: not a tar archive but {disguise}", NO_ARCHIVE)
+        what, packed = kind(self._reader.read_at(0, 4096)), _PACKED_AS[self._compression]
+        if what != packed or (self._tar is None and isinstance(error, tarfile.ReadError)):
+            but = f" but {what}" if what not in ("", packed) else ""
+            return ArchiveError(f"{self._reader.name}: not a {self._compression} archive{but}", NO_ARCHIVE)
         return ArchiveError(f"{self._reader.name}: damaged or truncated tar archive: {error}", AGAIN)
 
 
 _PACKED_AS = {
-    ".tar.gz": ("gzip data",),
-    ".tgz": ("gzip data",),
-    ".tar.bz2": ("bzip2 data",),
-    ".tar.xz": ("xz data",),
-    ".tar.zst": ("Zstandard data",),
+    ".tar": "a tar archive",
+    ".tar.gz": "gzip data",
+    ".tgz": "gzip data",
+    ".tar.bz2": "bzip2 data",
+    ".tar.xz": "xz data",
+    ".tar.zst": "Zstandard data",
 }
 
 
 def _entry(info: tarfile.TarInfo) -> Entry:
-    kind, flaw = Kind.OTHER, ""
+    becomes, flaw = Kind.OTHER, ""
     if info.isreg():
-        kind = Kind.FILE
+        becomes = Kind.FILE
     elif info.isdir():
-        kind = Kind.FOLDER
+        becomes = Kind.FOLDER
     elif info.issym():
-        kind = Kind.LINK
+        becomes = Kind.LINK
     elif info.islnk():
         # What it names may be replaced later in the archive, or be a link itself.
-        kind, flaw = Kind.FILE, "it is a hard link, which is not supported"
-    size = info.size if kind is Kind.FILE else 0
-    target = info.linkname if kind is Kind.LINK else ""
-    return Entry(Member(info.name, kind, size, stat.S_IMODE(info.mode), target), flaw, info)
+        becomes, flaw = Kind.FILE, "it is a hard link, which is not supported"
+    size = info.size if becomes is Kind.FILE else 0
+    target = info.linkname if becomes is Kind.LINK else ""
+    return Entry(Member(info.name, becomes, size, stat.S_IMODE(info.mode), target), flaw, info)

@@ -18,16 +18,16 @@ from __future__ import annotations
 import bz2
 import contextlib
 import copy
-import itertools
 import lzma
 import stat
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from isal import igzip_lib, isal_zlib
 
 from datarepo.archives.safety import AGAIN, LINK_BYTES, NO_ARCHIVE, Kind, Member, refuse, shown
-from datarepo.archives.sniff import impostor
+from datarepo.archives.sniff import kind
 from datarepo.errors import ArchiveError, RepositoryError
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ BAD_DATA: tuple[type[Exception], ...] = (
 )
 
 
-class Entry(NamedTuple):
+@dataclass(slots=True)
+class Entry:
     """A member and where its data are.
 
     `name` is the undecoded one, `limit` the place of whatever comes next in the file, and `flaw`
@@ -76,8 +77,8 @@ class Entry(NamedTuple):
     crc: int
     packed: int
     start: int
-    limit: int
     flaw: str
+    limit: int = 0
 
 
 class Directory(NamedTuple):
@@ -105,7 +106,10 @@ class ZipArchive:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self.size = reader.size
-        self.entries = [self._with_target(entry) for entry in self._directory()]
+        self.entries = self._directory()
+        for entry in self.entries:
+            if entry.member.kind is Kind.LINK and not entry.flaw:
+                self._read_target(entry)
 
     def over(self, reader: Reader) -> ZipArchive:
         """The same archive, with the bytes of its members from another reader."""
@@ -155,8 +159,9 @@ class ZipArchive:
         if len(block) < LOCAL.size or not block.startswith(b"PK\3\4"):
             raise refuse(name, "there is no local header where the directory says", AGAIN)
         _, _, flags, method, _, _, _, _, _, name_length, extra_length = LOCAL.unpack_from(block)
-        same = (flags & UTF8, method) == (entry.flags & UTF8, entry.method)
-        if not same or block[LOCAL.size : LOCAL.size + name_length] != entry.name:
+        same = method == entry.method and block[LOCAL.size : LOCAL.size + name_length] == entry.name
+        # ASCII is the same text in UTF-8 and in CP437, so that the flag says nothing there.
+        if not same or ((flags ^ entry.flags) & UTF8 and not entry.name.isascii()):
             raise refuse(name, "its local header is that of another member")
         begin = LOCAL.size + name_length + extra_length
         position, end = entry.start + len(block), entry.start + begin + entry.packed
@@ -170,14 +175,13 @@ class ZipArchive:
             position += len(block)
             yield block
 
-    def _with_target(self, entry: Entry) -> Entry:
+    def _read_target(self, link: Entry) -> None:
         """A link's target is its contents, and part of what is judged before anything is written."""
-        if entry.member.kind is not Kind.LINK or entry.flaw:
-            return entry
-        if entry.member.size > LINK_BYTES:
-            return entry._replace(flaw=f"its target has more than {LINK_BYTES} bytes")
-        target = b"".join(self.contents(entry)).decode("utf-8", "surrogateescape")
-        return entry._replace(member=entry.member._replace(target=target))
+        if link.member.size > LINK_BYTES:
+            link.flaw = f"its target has more than {LINK_BYTES} bytes"
+        else:
+            target = b"".join(self.contents(link)).decode("utf-8", "surrogateescape")
+            link.member = link.member._replace(target=target)
 
     def _directory(self) -> list[Entry]:
         """The entries, in the order of the central directory."""
@@ -199,7 +203,8 @@ class ZipArchive:
                 f" {where.members}",
                 AGAIN,
             )
-        return _with_limits(entries, where.begin)
+        _set_limits(entries, where.begin)
+        return entries
 
     def _find_directory(self) -> Directory:
         """The central directory, as the end records describe it."""
@@ -230,7 +235,8 @@ class ZipArchive:
             _, _, _, _, disk, first_disk, _, count, length, offset = END64.unpack(record)
         if disk or first_disk:
             raise ArchiveError(
-                f"{self._reader.name}: one part of a split zip archive", "join the parts with 'zip -s 0'"
+                f"{self._reader.name}: one part of a split zip archive",
+                "join its parts: zip -s 0 PARTS.zip --out WHOLE.zip",
             )
         prefix = end - length - offset
         if prefix < 0:
@@ -242,8 +248,9 @@ class ZipArchive:
     def _diagnosis(self, tail: bytes) -> ArchiveError:
         """The error of bytes that do not end as a zip archive does."""
         head = self._reader.read_at(0, 4096)
-        if disguise := impostor(head):
-            return ArchiveError(f"{self._reader.name}: not an archive but {disguise}", NO_ARCHIVE)
+        what = kind(head)
+        if what and what != "a zip archive":
+            return ArchiveError(f"{self._reader.name}: not a zip archive but {what}", NO_ARCHIVE)
         if b"PK\5\6" in tail:
             return ArchiveError(
                 f"{self._reader.name}: damaged zip: its end record does not end the file", AGAIN
@@ -261,7 +268,9 @@ def _entry(directory: bytes, at: int, prefix: int) -> tuple[Entry, int]:
     ) = RECORD.unpack_from(directory, at)  # fmt: skip
     begin = at + RECORD.size
     raw = directory[begin : begin + name_length]
-    extra = _extra(directory[begin + name_length : begin + name_length + extra_length])
+    extra = (
+        _extra(directory[begin + name_length : begin + name_length + extra_length]) if extra_length else {}
+    )
     name = _decode(raw, flags, system, extra)
     if 0xFFFFFFFF in (size, packed, start):
         size, packed, start = _wide(name, extra.get(0x0001, b""), size, packed, start)
@@ -269,7 +278,7 @@ def _entry(directory: bytes, at: int, prefix: int) -> tuple[Entry, int]:
     member = Member(name, _kind(name, mode), size, stat.S_IMODE(mode))
     flaw = _flaw(flags, method, size, packed)
     length = RECORD.size + name_length + extra_length + comment_length
-    return Entry(member, raw, flags, method, crc, packed, start + prefix, 0, flaw), length
+    return Entry(member, raw, flags, method, crc, packed, start + prefix, flaw), length
 
 
 def _extra(data: bytes) -> dict[int, bytes]:
@@ -297,7 +306,7 @@ def _decode(raw: bytes, flags: int, system: int, extra: dict[int, bytes]) -> str
 
     4.4.4 bit 11, 4.6.9 and appendix D. The Unix rule is Info-ZIP's: macOS writes UTF-8 without a word.
     """
-    if flags & UTF8:
+    if flags & UTF8 or (raw.isascii() and not extra):
         return raw.decode("utf-8", "surrogateescape")
     unicode_path = extra.get(0x7075, b"")
     if len(unicode_path) > 5 and unicode_path[1:5] == isal_zlib.crc32(raw).to_bytes(4, "little"):
@@ -326,19 +335,30 @@ def _flaw(flags: int, method: int, size: int, packed: int) -> str:
     return ""
 
 
-def _with_limits(entries: list[Entry], end: int) -> list[Entry]:
-    """The entries, each limited by the next in the file, the last by `end`; a flaw where they overlap."""
-    order = sorted(range(len(entries)), key=lambda index: entries[index].start)
-    result = list(entries)
-    for index, after in itertools.zip_longest(order, order[1:]):
-        entry = entries[index]
-        limit = end if after is None else entries[after].start
-        flaw = entry.flaw
-        if entry.start + LOCAL.size + len(entry.name) + entry.packed > limit:
-            other = "the directory" if after is None else f"those of {shown(entries[after].member.name)}"
-            flaw = f"its data overlap {other}"
-        result[index] = entry._replace(limit=limit, flaw=flaw)
-    return result
+def _set_limits(entries: list[Entry], end: int) -> None:
+    """Limit each entry by the next in the file, the last by `end`; a flaw where they overlap.
+
+    A folder that is listed again with the same record overlaps itself, which harms nobody.
+    """
+    after: Entry | None = None
+    for entry in sorted(entries, key=lambda entry: entry.start)[::-1]:
+        if after is None:
+            entry.limit = end
+        else:
+            entry.limit = after.limit if _is_same_folder(entry, after) else after.start
+        if entry.start + LOCAL.size + len(entry.name) + entry.packed > entry.limit:
+            other = f"those of {shown(after.member.name)}" if after else "the directory"
+            entry.flaw = f"its data overlap {other}"
+        after = entry
+
+
+def _is_same_folder(one: Entry, other: Entry) -> bool:
+    """Whether two entries are one folder without data, listed twice."""
+    return (
+        one.member.kind is Kind.FOLDER
+        and one.member == other.member
+        and (one.start, one.name, one.packed) == (other.start, other.name, 0)
+    )
 
 
 class _Decoder(Protocol):

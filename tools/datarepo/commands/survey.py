@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from datarepo import disk
 from datarepo.archives.extract import lay_out
 from datarepo.archives.formats import open_archive, stem
-from datarepo.archives.safety import MAX_RATIO
+from datarepo.archives.safety import AGAIN, HINT, MAX_RATIO, NO_ARCHIVE
 from datarepo.azure.blob import DEADLINE, BlobReader, silent
 from datarepo.console import size
 from datarepo.deadline import ask_all
@@ -73,10 +73,9 @@ def survey_blobs(
         try:
             return survey(root, asset, BlobReader(addresses[asset], blobs[asset]))
         except ArchiveError as error:
-            return ArchiveError(
-                f"{asset.name}: {error.message}",
-                "tell its publisher; or is it the wrong blob in params.yaml?",
-            )
+            blame = "tell its publisher; or is it the wrong blob in params.yaml?"
+            hint = blame if error.hint in (AGAIN, HINT, NO_ARCHIVE) else error.hint
+            return ArchiveError(f"{asset.name}: {error.message}", hint)
         except RepositoryError as error:
             return error
 
