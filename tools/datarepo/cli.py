@@ -5,6 +5,7 @@ tools/fetch-asset     fetch_asset     commands.fetch
 tools/list-assets     list_assets     commands.list
 tools/remove-asset    remove_asset    commands.remove
 tools/unzip-asset     unzip_asset     commands.unzip
+tools/verify-asset    verify_asset    commands.verify
 """
 
 from __future__ import annotations
@@ -289,10 +290,31 @@ def unzip_asset(
         _finish(report, json=json)
 
 
+def verify_asset(
+    names: _Used = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Every asset in use.")] = False,
+    json: _Json = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Read the data of assets in use on all cores, and mend what is damaged.
+
+    Archives and contents are compared with the md5 that git keeps of each, whatever DVC takes them for.
+    A damaged file is brought back from the archive, the team remote or upstream; your own edits stay.
+    Exit code 1 when something here is not as recorded, and stays so.
+
+    Example: tools/verify-asset --all
+    """
+    from datarepo.commands.verify import verify
+
+    _finish(verify(names or [], every=every, quiet=quiet), json=json)
+
+
 _COMMANDS: dict[str, Callable[..., None]] = {
     "add-asset": add_asset,
     "fetch-asset": fetch_asset,
     "list-assets": list_assets,
     "remove-asset": remove_asset,
     "unzip-asset": unzip_asset,
+    "verify-asset": verify_asset,
 }

@@ -109,7 +109,7 @@ def fetch(
     kept.
     """
     root = find_root()
-    assets = _wanted(root, catalogue.load(root), names, every=every)
+    assets = wanted(root, catalogue.load(root), names, every=every)
     if path and len(assets) != 1:
         raise UsageError(
             f"--from brings one archive, and {len(assets)} assets are named", "name the one it is of"
@@ -146,7 +146,8 @@ def fetch(
     return FetchReport(reports, unzips, partial(at_root, root))
 
 
-def _wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) -> list[Asset]:
+def wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) -> list[Asset]:
+    """The named assets, or all in use; UsageError when there is none, or one is not in use."""
     used = [name for name, asset in known.assets.items() if catalogue.in_use(root, known, asset)]
     assets = known.find(used if every else names)
     if not assets:

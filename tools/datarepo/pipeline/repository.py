@@ -6,6 +6,7 @@ Repository
 ├── look       what is on this machine of each asset
 ├── ask_team   what the team remote has
 ├── unrecorded the files of a folder that no record knows
+├── objects    the cache, to be verified byte by byte
 └── remove     stages, outputs and ignore entries
 """
 
@@ -29,6 +30,7 @@ from datarepo.deadline import ask_all
 from datarepo.errors import RepositoryError, StageError
 from datarepo.pipeline import dvc_lock, git_ignore, git_index, import_stage, state
 from datarepo.pipeline.location import Condition, Location, Presence
+from datarepo.pipeline.objects import Objects
 from datarepo.pipeline.root import part_files, scratch
 
 if TYPE_CHECKING:
@@ -401,6 +403,16 @@ class Repository:
                 answer = Location.UNKNOWN
             locations[asset] = answer
         return locations
+
+    def objects(self) -> Objects:
+        """The cache, whose objects are to be changed while `holding` what they are linked to."""
+        return Objects(self._dvc)
+
+    @contextlib.contextmanager
+    def holding(self, asset: Asset) -> Iterator[None]:
+        """Keep other DVC commands from an asset, and from the cache."""
+        with self._working_on(asset.name), self._alone_with(list(asset.outputs)):
+            yield
 
     @contextlib.contextmanager
     def _alone_with(self, paths: list[str]) -> Iterator[None]:

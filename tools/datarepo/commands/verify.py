@@ -1,0 +1,334 @@
+"""`tools/verify-asset`: what is here of assets, read byte by byte, and mended.
+
+verify
+├── examine         the bytes of all assets against the record
+├── _Run._mend      asset by asset: its archive, the list of its contents, these; each from the first of
+│   ├── _Run._workspace             a file that is sound, though its object is not
+│   ├── _Run._archive               unpacked again, as far as it is needed
+│   ├── Objects.fetch               the team remote
+│   └── _Run._archive_from_upstream
+└── _Run._verdict   what could not be mended goes out of the cache
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from datarepo.archives import atomic_folder
+from datarepo.archives.extract import Layout, fill
+from datarepo.archives.reader import FileReader
+from datarepo.archives.safety import Kind
+from datarepo.azure import blob as blobs
+from datarepo.azure.blob import Address
+from datarepo.azure.part_file import PartFile
+from datarepo.azure.retry import JOBS, RateLimit
+from datarepo.commands.fetch import wanted
+from datarepo.commands.report import Report
+from datarepo.commands.survey import survey
+from datarepo.commands.transfer import Job, from_blob
+from datarepo.console import note, size
+from datarepo.errors import BlobChangedError, DiskError, RepositoryError, UsageError
+from datarepo.lock import locked
+from datarepo.pipeline import catalogue, dvc_lock, import_stage
+from datarepo.pipeline.objects import Finding, digests, examine, listing
+from datarepo.pipeline.remotes import Remotes
+from datarepo.pipeline.repository import Repository
+from datarepo.pipeline.root import at_root, find_root, part_files, scratch
+from datarepo.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from datarepo.archives.formats import Entry
+    from datarepo.pipeline.catalogue import Asset
+    from datarepo.pipeline.import_stage import ImportStage
+
+    Source = Callable[[Mapping[str, Finding]], Mapping[str, Path]]
+
+
+@dataclass
+class Verdict:
+    """What was found of an asset, files by their paths from the repository's root; `size` is in bytes.
+
+    `damaged` tells where a sound copy came from, None if from nowhere.
+    """
+
+    name: str
+    files: int = 0
+    size: int = 0
+    absent: int = 0
+    damaged: dict[str, str | None] = field(default_factory=dict)
+    modified: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def lost(self) -> int:
+        """How many damages could not be mended."""
+        return list(self.damaged.values()).count(None)
+
+    def lines(self) -> Iterable[str]:
+        """The sum, then a line for each file that is not as recorded."""
+        differing = self.lost + len(self.modified)
+        state = f"{differing} not as recorded" if differing else "mended" if self.damaged else "sound"
+        files = "1 file" if self.files == 1 else f"{self.files} files"
+        absent = f"; {self.absent} not here" if self.absent else ""
+        yield f"{self.name}: " + (
+            f"{state}, {files}, {size(self.size)}{absent}" if self.files else "not here"
+        )
+        for path, source in self.damaged.items():
+            yield f"  damaged: {path}; " + (f"mended from {source}" if source else "there is no sound copy")
+        yield from (f"  modified: {path}; left as it is" for path in self.modified)
+        yield from (f"  not recorded: {path}; left as it is" for path in self.unknown)
+
+
+@dataclass(frozen=True)
+class VerifyReport(Report):
+    """The result of a run."""
+
+    verdicts: Sequence[Verdict]
+    typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
+
+    @property
+    def exit_code(self) -> int:
+        """1 when something here is not as recorded, and stays so."""
+        return int(any(verdict.lost or verdict.modified for verdict in self.verdicts))
+
+    @property
+    def next(self) -> list[str]:
+        """What to run next, each with its condition as the shell's comment."""
+        lost = [verdict.name for verdict in self.verdicts if verdict.lost]
+        modified = [path for verdict in self.verdicts for path in verdict.modified]
+        steps = []
+        if lost:
+            steps.append(f"tools/verify-asset {' '.join(lost)}  # when a colleague has run 'dvc push'")
+        if modified:
+            steps.append(self.typed(f"dvc checkout --force {shlex.join(modified)}  # drops these edits"))
+        return steps
+
+    def lines(self) -> Iterable[str]:
+        """The verdicts, and what to run next."""
+        for verdict in self.verdicts:
+            yield from verdict.lines()
+        yield from (f"next: {step}" for step in self.next)
+
+    def document(self) -> dict[str, Any]:
+        """Sizes in bytes."""
+        return {"assets": [vars(verdict) for verdict in self.verdicts], "next": self.next}
+
+
+def verify(names: Iterable[str], *, every: bool = False, quiet: bool = False) -> VerifyReport:
+    """Verify what is here of the named assets, or of all in use, and mend what is damaged.
+
+    Killed at any moment, it can be run again: nothing goes before there is a verified copy. Raises
+    UsageError while another run is at work.
+    """
+    root = find_root()
+    assets = wanted(root, catalogue.load(root), names, every=every)
+    work = scratch(root).with_name("verify")
+    busy = UsageError("another tools/verify-asset is at work in this repository", "wait until it has ended")
+    with locked(work.with_suffix(".lock"), busy), Progress(quiet) as progress:
+        try:
+            return VerifyReport(_Run(root, work, progress).verify(assets), partial(at_root, root))
+        finally:
+            _clear(work)
+
+
+def _clear(work: Path) -> None:
+    if work.exists():
+        atomic_folder.delete(work)
+
+
+class _Run:
+    """One run: what is recorded of each asset, what was found of each object, and what was mended."""
+
+    def __init__(self, root: Path, work: Path, progress: Progress) -> None:
+        self._root = root
+        self._work = work
+        self._progress = progress
+        self._repository = Repository(root)
+        self._objects = self._repository.objects()
+        self._team = partial(self._objects.fetch, folder=work)
+        self._made = dvc_lock.read(root)
+        self._stages: dict[Asset, ImportStage] = {}
+        self._files: dict[Asset, dict[str, list[Path]]] = {}
+        self._findings: dict[str, Finding] = {}
+        self._mended: dict[str, str] = {}
+
+    def verify(self, assets: Sequence[Asset]) -> list[Verdict]:
+        """Read all, then mend asset by asset."""
+        for asset in assets:
+            if stage := import_stage.read(self._root, asset):
+                self._stages[asset] = stage
+            self._files[asset] = self._recorded(asset)
+        self._read()
+        for asset in assets:
+            self._mend_archive(asset)
+            self._mend_contents(asset)
+        return [self._verdict(asset) for asset in assets]
+
+    def _recorded(self, asset: Asset) -> dict[str, list[Path]]:
+        """The files of an asset by their objects, as far as its records can be read."""
+        stage, made = self._stages.get(asset), self._made.get(asset.name)
+        files: dict[str, list[Path]] = {}
+        if stage and stage.md5:
+            files[stage.md5] = [self._root / asset.file]
+        for path, oid in ((made and self._objects.contents(made.contents)) or {}).items():
+            files.setdefault(oid, []).append(self._root / asset.dir / path)
+        return files
+
+    def _read(self) -> None:
+        """Examine what is recorded and was not examined yet; assets may share objects."""
+        files: dict[str, list[Path]] = {}
+        for of_asset in self._files.values():
+            for oid in of_asset.keys() - self._findings.keys():
+                files.setdefault(oid, []).extend(of_asset[oid])
+        self._findings |= examine(self._objects, files, self._progress)
+
+    def _mend_archive(self, asset: Asset) -> None:
+        stage = self._stages.get(asset)
+        if stage and stage.md5:
+            findings = [self._findings[stage.md5]]
+            self._mend(asset, findings, {"the workspace": self._workspace, "the team remote": self._team})
+            self._fetch(asset, findings)
+
+    def _mend_contents(self, asset: Asset) -> None:
+        stage, made = self._stages.get(asset), self._made.get(asset.name)
+        if not made:
+            return
+        sources: dict[str, Source] = {"the workspace": self._workspace, "the team remote": self._team}
+        if stage and stage.md5 == made.archive:
+            sources = {
+                "the workspace": self._workspace,
+                asset.file: partial(self._archive, asset),
+                "the team remote": self._team,
+                "upstream": partial(self._archive_from_upstream, asset),
+            }
+        there = self._objects.path(made.contents).exists() or (self._root / asset.dir).exists()
+        if there and self._objects.contents(made.contents) is None:
+            lost = self._findings[made.contents] = Finding(made.contents, stored="")
+            self._mend(asset, [lost], {**sources, "the workspace": partial(self._folder, asset)})
+            self._files[asset] = {made.contents: [], **self._recorded(asset)}
+            self._read()
+        self._mend(asset, [self._findings[oid] for oid in self._files[asset]], sources)
+
+    def _mend(self, asset: Asset, findings: Iterable[Finding], sources: Mapping[str, Source]) -> None:
+        """Mend what is lacking, each object from the first place that has a sound copy."""
+        lacking = {each.oid: each for each in findings if each.is_lacking and each.oid not in self._mended}
+        for name, source in sources.items():
+            if not lacking:
+                return
+            _clear(self._work)
+            self._work.mkdir(parents=True)
+            try:
+                copies = source(lacking)
+            except DiskError:
+                raise
+            except RepositoryError as error:
+                note(f"{asset.name}: no copy from {name}: {error.message}")
+                continue
+            md5s = digests(copies.values())
+            sound = {oid: file for oid, file in copies.items() if md5s.get(file) == oid.removesuffix(".dir")}
+            if sound:
+                with self._repository.holding(asset):
+                    for oid, file in sound.items():
+                        self._objects.put(lacking.pop(oid), file)
+                        self._mended[oid] = name
+
+    def _workspace(self, lacking: Mapping[str, Finding]) -> dict[str, Path]:
+        return {oid: each.sound_file for oid, each in lacking.items() if each.sound_file}
+
+    def _folder(self, asset: Asset, lacking: Mapping[str, Finding]) -> dict[str, Path]:
+        """The list of the contents, from those that lie in the workspace."""
+        folder = self._root / asset.dir
+        return self._listed(folder, self._objects.files(folder), lacking) if folder.is_dir() else {}
+
+    def _listed(self, folder: Path, files: Iterable[Path], oids: Iterable[str]) -> dict[str, Path]:
+        md5s = {file.relative_to(folder).as_posix(): md5 for file, md5 in digests(files).items()}
+        file = self._work / "list"
+        file.write_bytes(listing(md5s))
+        return dict.fromkeys(oids, file)
+
+    def _archive(self, asset: Asset, lacking: Mapping[str, Finding]) -> dict[str, Path]:
+        """Contents unpacked again: what is lacking of them, or all, if the list is."""
+        made = self._made[asset.name]
+        places = (self._objects.path(made.archive), self._root / asset.file)
+        archive = next((place for place in places if place.exists()), None)
+        if archive is None:
+            return {}
+        tree = self._work / "tree"
+        tree.mkdir()
+        oids = self._objects.contents(made.contents)
+        members: dict[str, tuple[Entry, str]] = {}
+        with FileReader(archive) as reader:
+            opened = survey(self._root, asset, reader)
+            for entry, path in opened.layout.members:
+                key = path if oids is None else oids.get(path, "")
+                if oids is None or (key in lacking and entry.member.kind is Kind.FILE):
+                    members.setdefault(key, (entry, path))
+            pairs = list(members.values())
+            total = sum(entry.member.size for entry, _ in pairs)
+            fill(opened.archive, Layout(pairs, len(pairs), total), tree)
+        if oids is None:
+            return self._listed(tree, (path for path in tree.rglob("*") if path.is_file()), lacking)
+        return {oid: tree / path for oid, (_, path) in members.items()}
+
+    def _archive_from_upstream(self, asset: Asset, lacking: Mapping[str, Finding]) -> dict[str, Path]:
+        """The same, from an archive that is not here."""
+        archive = self._made[asset.name].archive
+        if self._findings[archive].is_here:
+            return {}
+        self._fetch(asset, [Finding(archive, stored="")])
+        return self._archive(asset, lacking)
+
+    def _fetch(self, asset: Asset, findings: Sequence[Finding]) -> None:
+        """Mend an archive from upstream."""
+        part_file = PartFile(part_files(self._root), asset.name)
+
+        def bring(lacking: Mapping[str, Finding]) -> dict[str, Path]:
+            [oid] = lacking
+            address = Address(Remotes(self._root).source(asset.source), asset.path)
+            blob = blobs.ask({asset.name: address})[asset.name]
+            if not self._stages[asset].describes(blob):
+                raise BlobChangedError(f"the blob has changed since {asset.stage} recorded it")
+            advance = self._progress.task(asset.name, blob.size, part_file.start(blob).here)
+            job = Job(self._root, JOBS, RateLimit(None), unzips=False, arrived=advance, unpacked=advance)
+            with part_file.locked(), from_blob(job, asset, address, blob)(part_file) as incoming:
+                incoming.bring()
+            return {oid: part_file.path}
+
+        self._mend(asset, findings, {"upstream": bring})
+        if part_file.arrived == self._stages[asset].size:  # in the cache by now, or not what it should be
+            part_file.discard()
+
+    def _verdict(self, asset: Asset) -> Verdict:
+        """What was found of an asset; what could not be mended goes out of the cache."""
+        verdict = Verdict(asset.name)
+        for oid, paths in self._files[asset].items():
+            finding = self._findings[oid]
+            here = [path for path in paths if finding.files[path] is not None]
+            verdict.files += len(here) or int(finding.is_here)
+            verdict.size += finding.size
+            verdict.absent += not finding.is_here
+            if finding.is_lacking:
+                names = [self._shown(path) for path in paths if path in finding.linked or len(paths) == 1]
+                for name in names or [f"{asset.dir}/ (the list of its files)"]:
+                    verdict.damaged[name] = self._mended.get(oid)
+            if finding.is_lacking and oid not in self._mended:
+                with self._repository.holding(asset):
+                    self._objects.take_out(finding)
+            else:
+                modified = [path for path in finding.modified if path in paths]
+                self._objects.forget(modified)
+                verdict.modified += map(self._shown, modified)
+        if asset.name in self._made and self._objects.contents(self._made[asset.name].contents) is not None:
+            recorded = {path for paths in self._files[asset].values() for path in paths}
+            files = self._objects.files(self._root / asset.dir)
+            verdict.unknown = sorted(self._shown(path) for path in files if path not in recorded)
+        return verdict
+
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()

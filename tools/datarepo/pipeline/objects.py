@@ -1,0 +1,232 @@
+"""DVC's objects, by what their bytes say: DVC itself believes its state database and a file's mode.
+
+An object is a file of the cache, named by the md5 of its bytes. That of a folder (`….dir`) lists the
+md5 of each file. With hard links, an object and its file in the workspace are one and the same.
+
+digests     the md5 of files, read on all cores
+examine     recorded files and their objects, compared with the record
+listing     the object of a folder, in bytes
+Objects     the cache of a repository
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datarepo.archives.extract import TINY
+from datarepo.console import note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from datarepo.progress import Progress
+
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the bytes say of an object and of the workspace's files that are recorded with it.
+
+    An md5 is None where there is no file. `linked` are the files that are the object itself; `size` is
+    in bytes.
+    """
+
+    oid: str
+    stored: str | None = None
+    files: Mapping[Path, str | None] = field(default_factory=dict)
+    linked: frozenset[Path] = frozenset()
+    size: int = 0
+
+    @property
+    def is_here(self) -> bool:
+        """Whether there is anything of it."""
+        return self.stored is not None or any(md5 is not None for md5 in self.files.values())
+
+    @property
+    def is_lacking(self) -> bool:
+        """Whether the cache should have the object, and has not: it is damaged, or gone from under a file."""
+        return self.is_here and self.stored != self.oid
+
+    @property
+    def sound_file(self) -> Path | None:
+        """A file of the workspace that has the recorded bytes."""
+        return next((path for path, md5 in self.files.items() if md5 == self.oid), None)
+
+    @property
+    def modified(self) -> list[Path]:
+        """The files that differ on their own, not through a damaged object: a user's edits."""
+        return [
+            path
+            for path, md5 in self.files.items()
+            if md5 not in (None, self.oid) and path not in self.linked
+        ]
+
+
+def digests(paths: Iterable[Path], progress: Progress | None = None) -> dict[Path, str]:
+    """The md5 of each file that is there, read once whatever its number of names.
+
+    It is empty for what is no file, and for what the disk cannot read any more.
+    """
+    names: dict[tuple[int, int], list[Path]] = {}
+    sizes: dict[Path, int] = {}
+    md5s: dict[Path, str] = {}
+    for path in paths:
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            md5s[path] = ""
+            continue
+        same = names.setdefault((status.st_dev, status.st_ino), [])
+        same.append(path)
+        sizes[same[0]] = status.st_size
+    advance = progress.task("verify", sum(sizes.values())) if progress else lambda _: None
+    stop = threading.Event()
+
+    def read(share: Sequence[Path]) -> dict[Path, str]:
+        buffer = memoryview(bytearray(_CHUNK))
+        results = {}
+        for path in share:
+            md5 = hashlib.md5(usedforsecurity=False)
+            try:
+                with path.open("rb", buffering=0) as file:
+                    if sizes[path] > _CHUNK and hasattr(os, "posix_fadvise"):
+                        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)  # reads further ahead
+                    while (count := file.readinto(buffer)) and not stop.is_set():
+                        md5.update(buffer[:count])
+                        advance(count)
+                results[path] = md5.hexdigest()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                results[path] = ""
+        return results
+
+    # The largest first, so that none is left over for one core; the tiny are not worth a thread each.
+    tiny = [path for path, size in sizes.items() if size <= TINY]
+    rest = sorted(sizes.keys() - tiny, key=lambda path: -sizes[path])
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        for results in pool.map(read, [tiny, *([path] for path in rest)]):
+            md5s |= results
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+    return md5s | {path: md5s[same[0]] for same in names.values() if same[0] in md5s for path in same}
+
+
+def listing(md5s: Mapping[str, str]) -> bytes:
+    """The object of a folder as DVC writes it, from the md5 of each file by its path.
+
+    >>> listing({"b": "02", "a": "01"})
+    b'[{"md5": "01", "relpath": "a"}, {"md5": "02", "relpath": "b"}]'
+    """
+    return json.dumps([{"md5": md5s[path], "relpath": path} for path in sorted(md5s)]).encode()
+
+
+def examine(objects: Objects, files: Mapping[str, Sequence[Path]], progress: Progress) -> dict[str, Finding]:
+    """Read objects, and the files of the workspace that are recorded with each; what they say, by object."""
+    md5s = digests(
+        [*map(objects.path, files), *(path for paths in files.values() for path in paths)], progress
+    )
+    findings = {}
+    for oid, paths in files.items():
+        place = objects.path(oid)
+        here = [path for path in (place, *paths) if path in md5s]
+        linked = frozenset(path for path in paths if place in md5s and path in md5s and path.samefile(place))
+        findings[oid] = Finding(
+            oid, md5s.get(place), {path: md5s.get(path) for path in paths}, linked,
+            here[0].stat().st_size if here else 0,
+        )  # fmt: skip
+    return findings
+
+
+class Objects:
+    """The cache of a repository."""
+
+    def __init__(self, dvc: Any) -> None:  # noqa: ANN401  # DVC publishes no types
+        self._dvc = dvc
+        self._cache = dvc.cache.local
+
+    def path(self, oid: str) -> Path:
+        """Where the cache has an object."""
+        return Path(self._cache.oid_to_path(oid))
+
+    def contents(self, oid: str) -> dict[str, str] | None:
+        """The md5 of each file of a folder by its path; None when the folder's object is not sound."""
+        try:
+            content = self.path(oid).read_bytes()
+        except FileNotFoundError:
+            return None
+        if f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}.dir" != oid:
+            return None
+        return {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
+
+    def files(self, folder: Path) -> list[Path]:
+        """The files below a folder of the workspace that DVC does not ignore."""
+        return [Path(path) for path in self._dvc.dvcignore.find(self._dvc.fs, str(folder))]
+
+    def fetch(self, oids: Iterable[str], folder: Path) -> dict[str, Path]:
+        """Fetch objects from the team remote into a folder; those that it has, not verified."""
+        from dvc.config import NoRemoteError
+
+        def bring(oid: str) -> None:
+            with contextlib.suppress(FileNotFoundError):
+                remote.fs.get_file(remote.oid_to_path(oid), str(folder / oid))
+
+        try:
+            remote = self._dvc.cloud.get_remote_odb()
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(bring, oids))
+        except NoRemoteError:
+            pass
+        except Exception as error:  # noqa: BLE001  # each kind of remote fails in ways of its own
+            words = str(error).partition("\n")[0] or type(error).__name__
+            note(f"the team remote cannot be asked: {words}")
+        return {oid: folder / oid for oid in oids if (folder / oid).exists()}
+
+    def put(self, finding: Finding, file: Path) -> None:
+        """Put a verified file in the place of a lacking object, and of the links to it.
+
+        The links go first: whoever is killed in between leaves sound files to mend the object from.
+        """
+        path = self.path(finding.oid)
+        beside, link = (path.with_name(f".{path.name}.{what}") for what in ("new", "link"))
+        self._cache.makedirs(str(path.parent))
+        for left in (beside, link):
+            left.unlink(missing_ok=True)  # of a killed run
+        if "hardlink" in self._cache.cache_types and file.stat().st_dev == path.parent.stat().st_dev:
+            os.link(file, beside)
+        else:
+            shutil.copyfile(file, beside)
+        self._cache.protect(str(beside))
+        for name in finding.linked:
+            if not name.is_symlink():
+                os.link(beside, link)
+                link.replace(name)
+        beside.replace(path)
+
+    def take_out(self, finding: Finding) -> None:
+        """Remove a damaged object from the cache; a file that was linked to it keeps the bytes."""
+        self.path(finding.oid).unlink(missing_ok=True)
+        self.forget(finding.files)
+
+    def forget(self, files: Iterable[Path]) -> None:
+        """Let DVC read files of the workspace anew, whatever its state database says of them."""
+        for file in files:
+            self._dvc.state.hashes.delete(str(file))
