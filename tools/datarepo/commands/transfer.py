@@ -136,7 +136,7 @@ class Transfer:
         else:  # a tar archive has its list of members all over it
             self._surveyed = survey(self._job.root, self.asset, arriving)
             archive = self._surveyed.archive
-        return fill(archive, self._surveyed.layout, tree, advance=self._advance, hashed=True)
+        return fill(archive, self._surveyed.layout, tree, advance=self._advance, hashed=True, in_order=True)
 
     def _advance(self, count: int) -> None:
         if self._job.cancelled.is_set():
