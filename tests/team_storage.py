@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import threading
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -72,7 +73,7 @@ class Sftp:
     """An SFTP server on a free port, for one user, to whom a folder is the root of all files."""
 
     user = "ada"
-    password = "correct-horse-battery"
+    password = secrets.token_urlsafe()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

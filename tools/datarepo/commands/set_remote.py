@@ -59,7 +59,7 @@ class RemoteReport(Report):
         if self.is_new:
             yield f"{PUBLIC} names it, for everybody"
         if self.kept:
-            yield f"{PRIVATE} keeps how you get in: git ignores it, and only you can read it"
+            yield f"{PRIVATE} keeps what is yours of it: git ignores it, and only you can read it"
         yield f"next: {self.next}"
 
     def notes(self) -> Iterable[str]:
@@ -68,8 +68,7 @@ class RemoteReport(Report):
             yield "deleting was refused: the probe stays there, and 'dvc gc --cloud' is for somebody else"
         if self.is_new:
             yield f"each colleague needs {self.remote.kind.needs}"
-            if "://" in self.remote.url:
-                yield "and tries it with tools/set-remote, without the URL, which git brings"
+            yield "and runs tools/set-remote once, without the URL, which git brings"
 
     def document(self) -> dict[str, Any]:
         """The rights are those of a probe made now."""

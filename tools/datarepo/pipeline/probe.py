@@ -47,6 +47,7 @@ def probe(remote: TeamRemote, options: Mapping[str, str]) -> Rights:
 
 def _probe(options: Mapping[str, str]) -> Rights:
     from dvc.fs import get_cloud_fs
+    from dvc_data.hashfile.db import get_odb
 
     client, config, folder = get_cloud_fs({}, **options)
     if client.protocol == "ssh":
@@ -57,12 +58,12 @@ def _probe(options: Mapping[str, str]) -> Rights:
     path = fs.join(folder, f"probe-{uuid.uuid4()}")
     content = path.encode()
     try:
-        fs.makedirs(folder, exist_ok=True)
+        # As DVC makes it: a folder on this machine with the permissions it needs.
+        get_odb(fs, folder, **config).makedirs(folder)  # type: ignore[no-untyped-call]  # half of it has types
         fs.pipe_file(path, content)
     except Exception as error:
-        if not _is_refusal(error):
+        if not _is_refusal(error) or not _may_read(fs, path):
             raise
-        fs.exists(path)  # which raises where reading is refused too
         return Rights(write=False, delete=False, words=_first_line(error))
     try:
         if fs.cat_file(path) != content:
@@ -70,6 +71,15 @@ def _probe(options: Mapping[str, str]) -> Rights:
     finally:
         deleted = _delete(fs, path)
     return Rights(delete=deleted)
+
+
+def _may_read(fs: Any, path: str) -> bool:  # noqa: ANN401  # DVC publishes no types
+    """Whether the storage says of an object that it is not there, rather than that it would not say."""
+    try:
+        fs.exists(path)
+    except Exception:  # noqa: BLE001  # what was refused first is what people are told
+        return False
+    return True
 
 
 def _delete(fs: Any, path: str) -> bool:  # noqa: ANN401  # DVC publishes no types

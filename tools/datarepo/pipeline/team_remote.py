@@ -70,7 +70,9 @@ KINDS = {
         "a folder", "write access to the folder: be in the group that owns it, and the group may write there"
     ),
 }
-_PRIVATE = {"profile", "user", "keyfile"}.union(*(kind.secrets for kind in KINDS.values()))
+# `shared` is no secret, but DVC refuses it for any other kind: committed, it would keep those who have moved
+# on to a cloud from older commits.
+_PRIVATE = {"profile", "user", "keyfile", "shared"}.union(*(kind.secrets for kind in KINDS.values()))
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def parse(
     if "keyfile" in typed:
         typed["keyfile"] = os.path.abspath(os.path.expanduser(typed["keyfile"]))  # noqa: PTH100, PTH111  # a link stays one
     if not scheme:
-        typed["shared"] = "group"  # what one pushes, another of the group can add to
+        typed["shared"] = "group"  # the folders that DVC makes there are the group's to write to
     if secret is not None:
         known = {name: value for before in files for name, value in applied(before, {"url": place}).items()}
         typed |= _secret(scheme, secret.strip(), {**known, **typed})
