@@ -122,6 +122,13 @@ class Clone:
             f'[\'remote "oscar"\']\n    connection_string = "{connection_string}"\n'
         )
 
+    def colleague(self, name: str = "colleague") -> Clone:
+        """A colleague's clone beside this one: what is committed, and nothing of its own yet."""
+        self.ok("git", "clone", "--quiet", ".", f"../{name}")
+        theirs = Clone(self.path.parent / name, self.home)
+        (theirs.path / ".venv").symlink_to(ROOT / ".venv")
+        return theirs
+
     def _remember(self, *texts: str) -> None:
         """Each signature in the texts is a secret from now on, however it is spelled."""
         for text in texts:

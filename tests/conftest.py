@@ -13,6 +13,7 @@ from tests import clones, samples
 from tests.azurite import Azurite
 from tests.made_archives import THREE_RANGES
 from tests.proxy import Proxy
+from tests.team_storage import S3, Sftp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,42 @@ def clone(untouched: Clone, upstream: Azurite) -> Clone:
     """A fresh clone whose source is the emulator, opened by a SAS that may read."""
     untouched.use(upstream.connection_string(upstream.sas()))
     return untouched
+
+
+@pytest.fixture(scope="session")
+def _with_data(_pristine: Clone, azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    folder = tmp_path_factory.mktemp("with_data")
+    clone = _pristine.copy(folder / "clone", folder / "home")
+    azurite.put(samples.blob_path("vqa"), samples.archive("vqa"))
+    clone.use(azurite.connection_string(azurite.sas()))
+    assert clone.tool("add-asset", "vqa").code == 0
+    clone.ok("dvc", "repro")
+    clone.ok("git", "add", "--all")
+    clone.ok("git", "commit", "--message", "Add vqa")
+    return clone
+
+
+@pytest.fixture
+def shared(_with_data: Clone, upstream: Azurite, tmp_path: Path) -> Iterator[Clone]:  # noqa: ARG001  # upstream is there
+    """A clone with vqa in use, downloaded, unzipped, committed, and not yet pushed."""
+    clone = _with_data.copy(tmp_path / "clone", tmp_path / "home")
+    yield clone
+    clone.assert_no_signature_stored()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3 server, which checks who may do what."""
+    with S3() as server:
+        yield server
+
+
+@pytest.fixture
+def sftp(tmp_path: Path) -> Iterator[Sftp]:
+    """A machine behind SSH, with an empty disk."""
+    (tmp_path / "sftp").mkdir()
+    with Sftp(tmp_path / "sftp") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,36 +1,11 @@
-"""Sharing: push, pull, and other projects, through folders and through an Azure remote."""
+"""Sharing: push, pull, and other projects, through a folder."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
-
-import pytest
 
 from tests import samples
 from tests.clones import Clone
-
-if TYPE_CHECKING:
-    from tests.azurite import Azurite
-
-
-@pytest.fixture
-def shared(clone: Clone) -> Clone:
-    """A clone with vqa in use, downloaded, unzipped, committed, and not yet pushed."""
-    clone.tool("add-asset", "vqa")
-    clone.ok("dvc", "repro")
-    clone.ok("git", "add", "--all")
-    clone.ok("git", "commit", "--message", "Add vqa")
-    return clone
-
-
-def colleague(shared: Clone, name: str = "colleague") -> Clone:
-    """A colleague's clone beside the first: the committed files, and no SAS of their own."""
-    shared.ok("git", "clone", "--quiet", ".", f"../{name}")
-    theirs = Clone(shared.path.parent / name, shared.home)
-    (theirs.path / ".venv").symlink_to(shared.path / ".venv")
-    assert not (theirs.path / ".dvc/config.local").exists()
-    return theirs
 
 
 def test_a_colleague_pulls_identical_trees_of_all_nine_without_a_sas(clone: Clone) -> None:
@@ -40,7 +15,7 @@ def test_a_colleague_pulls_identical_trees_of_all_nine_without_a_sas(clone: Clon
     clone.ok("git", "add", "--all")
     clone.ok("git", "commit", "--message", "Add all")
     clone.ok("dvc", "push")
-    theirs = colleague(clone)
+    theirs = clone.colleague()
 
     theirs.ok("dvc", "pull")
 
@@ -57,28 +32,11 @@ def test_pull_leaves_a_download_that_nobody_made_yet_to_repro(shared: Clone) -> 
     shared.ok("git", "add", "--all")
     shared.ok("git", "commit", "--message", "Add GQA")
     shared.ok("dvc", "push")
-    theirs = colleague(shared)
+    theirs = shared.colleague()
 
     theirs.ok("dvc", "pull", "unzip@vqa")
 
     assert theirs.tree("data/vqa") == samples.tree("vqa")
-
-
-def test_one_command_points_the_team_remote_at_azure(shared: Clone, upstream: Azurite) -> None:
-    """Push and pull through a container of the team's, whose key stays in the local configuration."""
-    upstream.create_container("team")
-    key = f"BlobEndpoint={upstream.endpoint};AccountName=biglmdiag;AccountKey={upstream.key}"
-    shared.ok("dvc", "remote", "modify", "team", "url", "azure://team/oscar")
-    shared.ok("git", "commit", "--all", "--message", "Share through Azure")
-    theirs = colleague(shared)
-    for each in (shared, theirs):
-        each.ok("dvc", "remote", "modify", "--local", "team", "connection_string", key)
-
-    shared.ok("dvc", "push")
-    theirs.ok("dvc", "pull")
-
-    assert theirs.tree("data/vqa") == samples.tree("vqa")
-    assert upstream.key not in shared.ok("git", "log", "--patch")
 
 
 def test_another_project_gets_imports_and_opens_the_data(shared: Clone) -> None:

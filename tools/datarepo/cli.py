@@ -4,6 +4,7 @@ tools/add-asset       add_asset       commands.add
 tools/fetch-asset     fetch_asset     commands.fetch
 tools/list-assets     list_assets     commands.list
 tools/remove-asset    remove_asset    commands.remove
+tools/set-remote      set_remote      commands.set_remote
 tools/unzip-asset     unzip_asset     commands.unzip
 tools/verify-asset    verify_asset    commands.verify
 """
@@ -246,6 +247,55 @@ def remove_asset(
     _finish(remove(names or [], force=force), json=json)
 
 
+def set_remote(
+    url: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[URL]",
+            help="azure://CONTAINER/PATH, s3://BUCKET/PATH, ssh://USER@HOST/PATH or a folder; without it,"
+            " the one that is set is tried.",
+        ),
+    ] = None,
+    *,
+    secret_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--secret-stdin",
+            help="Read what gets you in from standard input and store it privately: for Azure a connection"
+            " string, key or SAS, for S3 an access key's ID and secret, for SSH a password.",
+        ),
+    ] = False,
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="NAME", help="Azure: the storage account.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", metavar="URL", help="S3: the server, if it is not Amazon's.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="NAME", help="S3: your profile in ~/.aws.")
+    ] = None,
+    keyfile: Annotated[
+        str | None,
+        typer.Option(
+            "--keyfile", metavar="PATH", help="SSH: your private key; --secret-stdin is its passphrase then."
+        ),
+    ] = None,
+    json: _Json = False,
+) -> None:
+    """Set the storage that the team pushes to and pulls from, once it has been tried.
+
+    Writes a small object there, reads it back and deletes it. The URL goes to .dvc/config, which you
+    commit; how you get in goes to .dvc/config.local. Colleagues run it without the URL.
+
+    Example: tools/set-remote azure://team/oscar --account ACCOUNT --secret-stdin
+    """
+    from datarepo.commands import set_remote as command
+
+    options = {"account": account, "endpoint": endpoint, "profile": profile, "keyfile": keyfile}
+    secret = _read_secret("secret") if secret_stdin else None
+    _finish(command.set_remote(url, options, secret), json=json)
+
+
 def unzip_asset(
     *,
     archive: Annotated[
@@ -315,6 +365,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "fetch-asset": fetch_asset,
     "list-assets": list_assets,
     "remove-asset": remove_asset,
+    "set-remote": set_remote,
     "unzip-asset": unzip_asset,
     "verify-asset": verify_asset,
 }

@@ -61,8 +61,11 @@ def ask_all(
     return answers
 
 
-def within(seconds: float, question: Callable[[], Answer]) -> Answer:
-    """Ask one thing; TimeoutError when the answer takes longer, or what the question raises."""
+def within(seconds: float, question: Callable[[], Answer], awaited: str = "") -> Answer:
+    """Ask one thing; TimeoutError when the answer takes longer, or what the question raises.
+
+    `awaited` is as in `ask_all`.
+    """
 
     def attempt() -> tuple[Answer | None, BaseException | None]:
         try:
@@ -70,7 +73,7 @@ def within(seconds: float, question: Callable[[], Answer]) -> Answer:
         except BaseException as error:  # noqa: BLE001  # raised again where it was asked
             return None, error
 
-    answers = ask_all({"it": attempt}, seconds)
+    answers = ask_all({"it": attempt}, seconds, awaited)
     if "it" not in answers:
         raise TimeoutError(f"no answer within {seconds:.0f} seconds")
     answer, error = answers["it"]

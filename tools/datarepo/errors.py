@@ -9,6 +9,7 @@ RepositoryError            exit code 1
 ├── BlobError              the service refused, or cannot be reached
 │   ├── BlobNotFoundError
 │   └── BlobChangedError   not the blob any more that the import stage records
+├── RemoteError            the team remote refused, or cannot be reached
 ├── ArchiveError           an archive that is broken, or not to be trusted
 └── DiskError              not enough room
 """
@@ -67,6 +68,10 @@ class BlobNotFoundError(BlobError):
 
 class BlobChangedError(BlobError):
     """The blob is not the one any more that the import stage records."""
+
+
+class RemoteError(RepositoryError, OSError):
+    """The team remote refused a request, or cannot be reached."""
 
 
 class ArchiveError(RepositoryError, ValueError):

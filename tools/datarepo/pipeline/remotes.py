@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,12 @@ from datarepo.errors import SasError, StageError
 from datarepo.pipeline.root import scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from configobj import ConfigObj
+
+PUBLIC, PRIVATE = ".dvc/config", ".dvc/config.local"
 _SCHEME = "azure://"
 
 
@@ -101,31 +106,75 @@ def _fields(connection_string: str) -> dict[str, str]:
 
 
 def store_privately(root: Path, source: Source) -> None:
-    """Store the source's access in `.dvc/config.local`, which git ignores and only the owner reads.
-
-    The url stands beside it: on a branch whose committed configuration lacks the remote, every dvc
-    command would fail without (treeverse/dvc#10560).
-    """
-    from configobj import ConfigObj
-
-    path = root / ".dvc" / "config.local"
-    config = ConfigObj(str(path), interpolation=False, encoding="utf-8")
+    """Store the source's access in `.dvc/config.local`; whatever else stands there of it stays."""
     options = {"url": _SCHEME + source.container, "connection_string": source.connection_string}
-    config.setdefault(f'remote "{source.name}"', {}).update(options)
-    written = io.BytesIO()
-    config.write(written)
-    replace_bytes(path, written.getvalue(), scratch=scratch(root), mode=0o600)
+    write_private(root, source.name, {**read_file(root, PRIVATE, source.name), **options})
 
 
 def publish(root: Path, source: Source) -> None:
-    """Add a new source, without its SAS, at the end of the committed `.dvc/config`."""
-    path = root / ".dvc" / "config"
+    """Add a new source, without its SAS, to the committed `.dvc/config`."""
+    access = replace(source, sas=None).connection_string
+    write_public(root, source.name, {"url": _SCHEME + source.container, "connection_string": access})
+
+
+def read_file(root: Path, file: str, name: str) -> dict[str, str]:
+    """The options that one file has for a remote, none where it has not; StageError if it is no such file."""
+    from configobj import ConfigObjError
+
+    try:
+        return dict(_parsed(root / file).get(_section(name), {}))
+    except (ConfigObjError, UnicodeDecodeError) as error:
+        raise StageError(f"{file} cannot be read: {error}", "correct it by hand, or delete it") from None
+
+
+def write_private(root: Path, name: str, options: Mapping[str, str]) -> None:
+    """Have these options for a remote in `.dvc/config.local`, which git ignores and only the owner reads.
+
+    The url belongs to them: on a branch whose committed configuration lacks the remote, every dvc
+    command would fail without (treeverse/dvc#10560).
+    """
+    config = _parsed(root / PRIVATE)
+    config[_section(name)] = dict(options)
+    written = io.BytesIO()
+    config.write(written)
+    replace_bytes(root / PRIVATE, written.getvalue(), scratch=scratch(root), mode=0o600)
+
+
+def write_public(root: Path, name: str, options: Mapping[str, str]) -> bool:
+    """Have these options for a remote in the committed `.dvc/config`; whether it had to be written.
+
+    Lines that are not the remote's stay as they are, comments too.
+    """
+    if read_file(root, PUBLIC, name) == options:
+        return False
+    path = root / PUBLIC
     text = path.read_bytes().decode("utf-8")
     newline = "\r\n" if "\r\n" in text else "\n"
-    lines = [
-        f"['remote \"{source.name}\"']",
-        f"    url = {_SCHEME}{source.container}",
-        f"    connection_string = {replace(source, sas=None).connection_string}",
-    ]
-    text += "" if text.endswith("\n") else newline
-    replace_text(path, text + "".join(f"{line}{newline}" for line in lines), scratch=scratch(root))
+    lines = (text if text.endswith("\n") else text + newline).splitlines(keepends=True)
+    headers = [number for number, line in enumerate(lines) if line.lstrip().startswith("[")]
+    is_ours = re.compile(rf"\s*\[\s*(['\"]?){re.escape(_section(name))}\1\s*\]")
+    start = next((number for number in headers if is_ours.match(lines[number])), len(lines))
+    end = next((number for number in headers if number > start), len(lines))
+    comments = [line for line in lines[start + 1 : end] if not line.strip() or line.lstrip().startswith("#")]
+    section = [f"['{_section(name)}']", *(f"    {line}" for line in _written(options))]
+    lines[start:end] = [f"{line}{newline}" for line in section] + comments
+    replace_text(path, "".join(lines), scratch=scratch(root))
+    return True
+
+
+def _section(name: str) -> str:
+    return f'remote "{name}"'
+
+
+def _parsed(path: Path) -> ConfigObj:
+    from configobj import ConfigObj
+
+    return ConfigObj(str(path), interpolation=False, encoding="utf-8")
+
+
+def _written(options: Mapping[str, str]) -> list[str]:
+    """Lines with values quoted where a comma or a # would mean something."""
+    from configobj import ConfigObj
+
+    lines: list[str] = ConfigObj(dict(options), interpolation=False).write()
+    return lines
