@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
+from tests import documentation
 from tests.azurite import ROOT
+
+if TYPE_CHECKING:
+    from tests.clones import Clone
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(path.name for path in (ROOT / "tools").iterdir() if path.is_file())
@@ -20,9 +25,9 @@ def tracked() -> list[str]:
     return subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def annotated_tree() -> set[str]:
-    """The paths of the README's tree, folders with a slash at the end."""
-    [block] = re.findall(r"```\n(oscar-data/\n.*?)```", README, re.DOTALL)
+def annotated_tree(text: str) -> set[str]:
+    """The paths of a text's tree below its first line, folders with a slash at the end."""
+    [block] = re.findall(r"```\n([\w-]+/\n.*?)```", text, re.DOTALL)
     paths: list[tuple[int, str]] = []
     found = set()
     for line in block.splitlines()[1:]:
@@ -56,17 +61,40 @@ def test_each_option_the_readme_shows_exists() -> None:
             assert re.search(rf"(?<![\w-]){option}(?![\w-])", usage), f"tools/{command} {option}"
 
 
-def test_the_annotated_tree_is_the_one_on_the_disk() -> None:
-    """It names each file and folder of the top level and of `tools/`, and no other."""
-    listed = {path for path in tracked() if (ROOT / path).exists()}
-    expected = set()
-    for path in listed:
-        parts = path.split("/")
-        expected.add(parts[0] + ("/" if len(parts) > 1 else ""))
-        if parts[0] == "tools":
-            expected.add("/".join(parts[:2]) + ("/" if len(parts) > 2 else ""))
+def test_the_tree_of_the_readme_is_what_a_user_sees() -> None:
+    """All commands, and beside them what is there or comes with the first data."""
+    later = {"dvc.lock", "archives/", "data/", "models/"}
+    paths = annotated_tree(README)
 
-    assert annotated_tree() == expected
+    assert {path for path in paths if path.startswith("tools/")} == {
+        "tools/",
+        *(f"tools/{command}" for command in COMMANDS),
+    }
+    assert [path for path in paths - later if not (ROOT / path).exists()] == []
+    assert later <= paths
+
+
+def test_the_tree_of_contributing_has_every_module_with_its_first_sentence() -> None:
+    """`python -m tests.documentation` writes it anew."""
+    assert documentation.module_tree() in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_each_page_that_is_linked_exists() -> None:
+    """From the README and from each page of docs/."""
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(
+            r"(?:\]\(|src=\"|srcset=\")([^)\"#:]+)(?=[)\"#])", page.read_text(encoding="utf-8")
+        ):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_transcripts_are_what_the_commands_say(clone: Clone) -> None:
+    """But for dates, times and the disk; `python -m tests.documentation` writes them anew."""
+    shown = documentation.blocks(README)
+
+    assert len(shown) >= 1
+    for block in shown:
+        assert documentation.stable(documentation.rerun(clone, block)) == documentation.stable(block)
 
 
 def test_each_make_target_the_readme_names_exists() -> None:
@@ -96,10 +124,10 @@ def test_the_pipeline_runs_a_command_of_tools() -> None:
     assert "unzip@vqa" in README
 
 
-def test_the_readme_names_every_kind_of_error_message() -> None:
+def test_each_error_that_is_explained_is_one_that_is_said() -> None:
     """Each start of an error that its table lists is one the tools can print."""
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tools/datarepo").rglob("*.py"))
-    table = README.partition("## What each error means")[2].partition("\n## ")[0]
+    table = (ROOT / "docs/errors.md").read_text(encoding="utf-8").partition("\n## ")[0]
     messages = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
 
     assert len(messages) >= 10
