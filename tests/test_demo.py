@@ -38,7 +38,7 @@ def test_two_demos_at_once_show_the_main_job_and_leave_nothing_behind() -> None:
         assert run.returncode == 0, output
         assert [line for line in lines if " $ " in line] == COMMANDS
         assert "vqa: added, " in output
-        assert "next: dvc repro" in output
+        assert "next: tools/fetch-asset vqa base-vg-labels" in output
         assert "  data/vqa/annotations/.splits  12 bytes" in lines
         assert lines[-1].startswith("  models/base-vg-labels/vocab.txt  ")
         assert "sig=" not in output.replace("sig=REDACTED", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import tarfile
 from typing import TYPE_CHECKING
@@ -15,12 +16,18 @@ from tests.made_archives import COMPRESS, member, tarred
 
 if TYPE_CHECKING:
     from tests.azurite import Azurite
+    from tests.clones import Result
 
 
 def url(service: Azurite, path: str, *, container: str = "oscar", sas: str | None = None) -> str:
     """A blob's URL with a SAS of its container, or the one given."""
     signature = service.sas(container=container) if sas is None else sas
     return f"{service.endpoint}/{container}/{path}{'?' if signature else ''}{signature}"
+
+
+def printed(result: Result, word: str) -> str:
+    """The command that add-asset prints after a word."""
+    return str(dict(re.findall(r"^(next|or|then): (.*)$", result.stdout, re.MULTILINE))[word])
 
 
 def test_a_published_url_becomes_an_asset_like_those_of_the_catalogue(
@@ -34,6 +41,13 @@ def test_a_published_url_becomes_an_asset_like_those_of_the_catalogue(
     local = untouched.path / ".dvc/config.local"
     assert (result.code, result.stderr) == (0, "")
     assert result.stdout.startswith("mine: added, ")
+    assert (
+        "\nsource 'biglmdiag-oscar': its SAS is stored in .dvc/config.local, which git ignores\n"
+        in result.stdout
+    )
+    assert printed(result, "then").startswith(
+        "git add .dvc/config archives/.gitignore archives/mine.zip.dvc "
+    )
     assert (
         (untouched.path / ".dvc/config")
         .read_text()
@@ -128,15 +142,19 @@ def test_a_file_that_is_no_archive_lands_as_it_is(clone: Clone, upstream: Azurit
     clone.ok("dvc", "repro")
 
     added = clone.tool("add-asset", "weights", "--url", url(upstream, "weights/model.pt"))
-    clone.ok("bash", "-c", added.stdout.splitlines()[-1].removeprefix("next: "))
+    clone.ok("bash", "-c", printed(added, "or"))
     upstream.put("weights/model.pt", b"better weights")
     changed = clone.tool("add-asset", "weights")
     listed = clone.tool("list-assets").stdout.splitlines()[-1]
-    clone.ok("bash", "-c", changed.stdout.splitlines()[-1].removeprefix("next: "))
+    clone.ok("bash", "-c", printed(changed, "next"))
 
     assert (added.code, changed.code) == (0, 0)
     assert "weights: changed upstream, recorded: size 7 B -> 14 B" in changed.stdout
-    assert listed.split() == ["weights", "dataset", "14", "B", "yes", "upstream", "data/weights"]
+    assert (printed(added, "or"), printed(changed, "next")) == (
+        "dvc repro data/weights/model.pt.dvc",
+        "tools/fetch-asset weights",
+    )
+    assert listed.split() == ["weights", "14", "B", "to", "download", "data/weights"]
     assert (clone.path / "data/weights/model.pt").read_bytes() == b"better weights"
     assert clone.tree("data/vqa") == samples.tree("vqa")
     used = yaml.safe_load((clone.path / "params.yaml").read_text())["assets"]
@@ -195,11 +213,15 @@ def test_a_colleague_without_the_sas_pulls_and_is_told_how_to_store_one(
         (["b/c", "--url", "URL"], "'b/c' cannot be an asset's name"),
         (["mine", "--url", "URL", "--dir", "../mine"], "'../mine' is no folder below the repository's root"),
         (["mine", "--url", "ftp://x/y"], "this is no https URL: ftp://x/y"),
-        (["mine", "--url", "URL", "--dir", "data/a b"], "'data/a b' is no folder below the repository's root"),
-        (["mine", "--url", "URL", "--dir", "${roots.dataset}/x"], "'${roots.dataset}/x' is no folder below the repository's root"),
+        (["mine", "--url", "URL", "--dir", "data/a b"], "'data/a b' has a space in it, which a folder must not"),
+        (["mine", "--url", "URL", "--dir", "${roots.dataset}/x"], "'${roots.dataset}/x' has '$' in it, which a folder must not"),
         (["mine", "--url", "URL", "--dir", "data/GQA/inner"], "data/GQA/inner is not apart from data/GQA, where 'GQA' lands"),
         (["mine", "--url", "URL", "--dir", "data"], "data is not apart from data/coco_caption, where 'coco_caption' lands"),
-        (["mine", "--dir", "data/x"], "these options do not go together"),
+        (["mine", "--dir", "data/x"], "there is no asset named 'mine' in the catalogue of params.yaml"),
+        (["vqa", "--dir", "data/a;b"], "'data/a;b' has ';' in it, which a folder must not"),
+        (["vqa", "--dir", "data/GQA"], "data/GQA is not apart from data/GQA, where 'GQA' lands"),
+        (["vqa", "GQA", "--dir", "x"], "--dir is the folder of one asset, and 2 are named"),
+        (["--all", "--dir", "x"], "these options do not go together"),
         (["--all", "--url", "URL"], "these options do not go together"),
     ],
 )  # fmt: skip
@@ -224,5 +246,8 @@ def test_a_url_of_a_missing_blob_changes_no_file(clone: Clone, upstream: Azurite
     result = clone.tool("add-asset", "mine", "--url", url(upstream, "nothing.zip"))
 
     assert (result.code, result.stdout) == (1, "")
-    assert result.stderr.startswith("error: the blob does not exist (")
+    assert result.stderr.splitlines() == [
+        f"error: the blob does not exist ({upstream.endpoint}/oscar/nothing.zip: 404 BlobNotFound)",
+        "hint: check the spelling of the URL, and that the blob has not been moved; letter case counts",
+    ]
     assert clone.files() == before

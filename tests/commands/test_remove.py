@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests import samples
 
 if TYPE_CHECKING:
+    from tests.azurite import Azurite
     from tests.clones import Clone
 
 
@@ -17,24 +20,46 @@ def cached(clone: Clone) -> list[str]:
     return sorted(path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file())
 
 
+def commit(clone: Clone) -> None:
+    """Commit everything."""
+    clone.ok("git", "add", "--all")
+    clone.ok("git", "commit", "--quiet", "--message", "What is here")
+
+
+def bytes_of(clone: Clone) -> int:
+    """The disk that archives, contents and cache take, each file once."""
+    paths = (
+        path for folder in ("archives", "data", ".dvc/cache") for path in (clone.path / folder).rglob("*")
+    )
+    return sum({path.stat().st_ino: path.stat().st_size for path in paths if path.is_file()}.values())
+
+
 def test_stage_parameters_and_ignore_entries_go_and_the_cache_stays(clone: Clone) -> None:
     """Afterwards the repository is as before the asset was added, and says how to free the space."""
     clone.tool("add-asset", "GQA")
     clone.ok("dvc", "repro")
+    commit(clone)
     before, objects = clone.files(), cached(clone)
     clone.tool("add-asset", "vqa")
     clone.ok("dvc", "repro")
     kept = cached(clone)
+    commit(clone)
 
     result = clone.tool("remove-asset", "vqa")
 
     assert (result.code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
         "vqa: out of use, with archives/vqa.zip and data/vqa",
-        "next: git commit; 'dvc gc --workspace' frees the space, see Freeing space in the README",
+        (
+            "next: git add archives/.gitignore archives/vqa.zip.dvc data/.gitignore dvc.lock params.yaml"
+            ' && git commit -m "Remove vqa"'
+        ),
+        "      the cache keeps the data; Freeing space in the README tells how to free it",
     ]
     assert clone.files() == before
     assert cached(clone) == kept
+    clone.ok("bash", "-c", result.stdout.splitlines()[1].removeprefix("next: "))
+    assert clone.ok("git", "status", "--porcelain") == ""
     clone.ok("dvc", "gc", "--workspace", "--force")
     assert cached(clone) == objects
 
@@ -95,7 +120,7 @@ def test_data_that_no_cache_has_is_not_deleted(clone: Clone) -> None:
         "",
         [
             "error: data/vqa holds what the cache does not have",
-            "hint: 'dvc commit' keeps it; --force deletes it",
+            "hint: 'dvc commit --force unzip@vqa' keeps it; --force deletes it",
         ],
     )
     assert before["data/vqa/notes.txt"] == b"mine"
@@ -125,3 +150,156 @@ def test_an_asset_that_is_not_in_use_is_said_to_be_so(clone: Clone) -> None:
         ["error: 'vqa' is not in use", "hint: tools/list-assets shows which assets are"],
     )
     assert (unknown.code, unknown.stderr.splitlines()[1]) == (2, "hint: did you mean vqa?")
+
+
+def test_an_archive_is_freed_and_can_be_had_again(clone: Clone) -> None:
+    """Workspace and cache lose it, git sees nothing of that, and a second run frees nothing."""
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    commit(clone)
+    before, size = bytes_of(clone), len(samples.archive("vqa"))
+
+    result = clone.tool("remove-asset", "vqa", "--archive")
+    after = bytes_of(clone)
+    again = clone.tool("remove-asset", "vqa", "--archive")
+
+    back = "next: nothing; 'tools/fetch-asset vqa --no-unzip' would bring the archives back"
+    assert (result.code, result.stdout.splitlines(), result.stderr) == (
+        0,
+        ["vqa: 31.4 kB freed; stage and contents stay", back],
+        "",
+    )
+    assert before - after == size
+    assert again.stdout.splitlines() == ["vqa: 0 B freed; stage and contents stay", back]
+    assert clone.tree("data/vqa") == samples.tree("vqa")
+    assert clone.ok("git", "status", "--porcelain") == ""
+    clone.ok("bash", "-c", back.split("'")[1])
+    assert bytes_of(clone) == before
+    assert "Data and pipelines are up to date." in clone.ok("dvc", "repro")
+
+
+def test_an_archive_that_another_asset_shares_stays_in_the_cache(clone: Clone, upstream: Azurite) -> None:
+    """The same bytes under another name; freed together, they go."""
+    url = f"{upstream.endpoint}/oscar/datasets/vqa.zip?{upstream.sas()}"
+    clone.tool("add-asset", "vqa")
+    clone.tool("add-asset", "twin", "--url", url)
+    clone.ok("dvc", "repro")
+
+    one = clone.tool("remove-asset", "vqa", "--archive")
+    up_to_date = clone.run("dvc", "repro", "unzip@twin")
+    both = clone.tool("remove-asset", "twin", "vqa", "--archive")
+
+    assert one.stdout.splitlines()[0] == "vqa: 0 B freed; stage and contents stay"
+    assert (up_to_date.code, (clone.path / "archives/vqa.zip").exists()) == (0, False)
+    assert both.stdout.splitlines()[0] == "twin: 31.4 kB freed; stage and contents stay"
+
+
+@pytest.mark.parametrize("team", [False, True], ids=["no-team", "team"])
+def test_an_archive_that_cannot_be_had_again_is_not_freed(
+    clone: Clone, upstream: Azurite, *, team: bool
+) -> None:
+    """Replaced upstream and not pushed; pushed, it is freed; --force frees it for good."""
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    if team:
+        clone.ok("dvc", "push", "archives/vqa.zip.dvc")
+    upstream.put("datasets/vqa.zip", samples.archive("vqa", edition=2))
+    before = bytes_of(clone)
+
+    result = clone.tool("remove-asset", "vqa", "--archive")
+
+    if team:
+        assert (result.code, before - bytes_of(clone)) == (0, len(samples.archive("vqa")))
+        return
+    assert (result.code, result.stdout, result.stderr.splitlines(), bytes_of(clone)) == (
+        1,
+        "",
+        [
+            "error: neither upstream nor the team remote has the archive of vqa any more",
+            "hint: dvc push brings it to the team remote; --force deletes it for good",
+        ],
+        before,
+    )
+    assert clone.tool("remove-asset", "vqa", "--archive", "--force").code == 0
+    assert clone.tree("data/vqa") == samples.tree("vqa")
+
+
+def test_an_archive_is_kept_until_its_contents_are(clone: Clone) -> None:
+    """Not downloaded, not unpacked, or unpacked and gone from the cache; the hint makes it possible."""
+    clone.tool("add-asset", "vqa")
+    refusals = [clone.tool("remove-asset", "vqa", "--archive", "--force")]
+    clone.ok("dvc", "repro", "archives/vqa.zip.dvc")
+    refusals.append(clone.tool("remove-asset", "vqa", "--archive"))
+    clone.ok("dvc", "repro")
+    clone.ok(
+        "bash", "-c", "mv archives/vqa.zip kept && rm -rf .dvc/cache data/vqa && mv kept archives/vqa.zip"
+    )
+    refusals.append(clone.tool("remove-asset", "vqa", "--archive"))
+
+    for refusal in refusals:
+        assert (refusal.code, refusal.stdout, refusal.stderr.splitlines()) == (
+            1,
+            "",
+            [
+                "error: the contents of vqa are not unpacked and cached, so its archive is needed",
+                "hint: dvc repro unzip@vqa unpacks it",
+            ],
+        )
+    clone.ok("dvc", "repro", "unzip@vqa")
+    assert clone.tool("remove-asset", "vqa", "--archive").code == 0
+
+
+def test_what_may_be_others_or_is_edited_is_not_freed(clone: Clone) -> None:
+    """A cache outside of the clone, and an archive that somebody changed."""
+    clone.ok("dvc", "cache", "dir", "--local", "../shared")
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    shared = clone.tool("remove-asset", "vqa", "--archive")
+    clone.ok("dvc", "config", "--local", "--unset", "cache.dir")
+    clone.ok("cp", "-r", "../shared", ".dvc/cache")
+    clone.ok("dvc", "unprotect", "archives/vqa.zip")
+    (clone.path / "archives/vqa.zip").write_bytes(b"mine")
+    edited = clone.tool("remove-asset", "vqa", "--archive")
+
+    assert (shared.code, shared.stderr.splitlines()) == (
+        1,
+        [
+            f"error: the cache {clone.path.parent}/shared/files/md5 lies outside of this clone, and others may use it",
+            "hint: --force frees the archive regardless",
+        ],
+    )
+    assert (edited.code, edited.stderr.splitlines()) == (
+        1,
+        [
+            "error: archives/vqa.zip holds what the cache does not have",
+            "hint: 'dvc commit --force archives/vqa.zip.dvc' keeps it; --force deletes it",
+        ],
+    )
+
+
+def test_only_archives_in_use_can_be_freed(clone: Clone, upstream: Azurite) -> None:
+    """A file that is no archive is the data itself."""
+    upstream.put("weights/model.pt", b"weights")
+    url = f"{upstream.endpoint}/oscar/weights/model.pt?{upstream.sas()}"
+    clone.tool("add-asset", "weights", "--url", url)
+
+    file, unused = (clone.tool("remove-asset", name, "--archive") for name in ("weights", "vqa"))
+
+    assert (file.code, file.stderr) == (
+        2,
+        "error: 'weights' is no archive, so there is nothing beside its data to free\n",
+    )
+    assert (unused.code, unused.stderr.splitlines()[0]) == (2, "error: 'vqa' is not in use")
+
+
+def test_a_folder_of_the_name_of_an_unused_asset_is_not_touched(clone: Clone) -> None:
+    """Of vqa only a stage was imported by hand: data/vqa is somebody's."""
+    clone.ok("mkdir", "archives")
+    clone.ok("dvc", "import-url", "--quiet", "remote://oscar/datasets/vqa.zip", "archives/vqa.zip")
+    (clone.path / "data/vqa").mkdir(parents=True)
+    (clone.path / "data/vqa/notes.txt").write_text("mine")
+
+    result = clone.tool("remove-asset", "vqa")
+
+    assert (result.code, result.stdout.splitlines()[0]) == (0, "vqa: out of use, with archives/vqa.zip")
+    assert clone.tree("data/vqa") == {"notes.txt": b"mine"}

@@ -126,7 +126,7 @@ def add_asset(
     ] = None,
     folder: Annotated[
         str | None,
-        typer.Option("--dir", metavar="DIR", help="With --url: where it lands.  [default: data/NAME]"),
+        typer.Option("--dir", metavar="DIR", help="Where the one asset lands.  [with --url: data/NAME]"),
     ] = None,
     sas_stdin: Annotated[
         bool,
@@ -138,21 +138,26 @@ def add_asset(
         bool, typer.Option("--dry-run", help="Say what would happen, and what it takes; write nothing.")
     ] = False,
     json: _Json = False,
-    force: _Force = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Go on even if the disk is too small, or files of yours are to be replaced."
+        ),
+    ] = False,
 ) -> None:
     """Add assets to the pipeline, or refresh those already there.
 
     Writes the import stage archives/NAME.zip.dvc without downloading, and puts the asset among those in
     use (params.yaml). For an asset already there, asks whether it has changed upstream.
 
-    Example: tools/add-asset vqa && dvc repro
+    Example: tools/add-asset vqa && tools/fetch-asset vqa
     """
     from datarepo.commands.add import add
 
     if sas_stdin and url == "-":
         raise UsageError("only one thing can be read from stdin", "the URL may hold the SAS")
-    if (every and url) or (folder and not url):
-        raise UsageError("these options do not go together", "--dir goes with --url, --all without it")
+    if every and (url or folder):
+        raise UsageError("these options do not go together", "--url and --dir are for one asset")
     sas_text = _read_secret("SAS") if sas_stdin else None
     if url == "-":
         url = _read_secret("URL")
@@ -214,7 +219,11 @@ def list_assets(
     *,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Ask upstream; exit code 1 when an asset in use has changed there."),
+        typer.Option(
+            "--check",
+            help="Ask upstream for sizes and changes; exit code 3 when an asset in use has changed there or"
+            " is gone, 1 when it cannot be asked.",
+        ),
     ] = False,
     json: _Json = False,
 ) -> None:
@@ -230,21 +239,26 @@ def list_assets(
 def remove_asset(
     names: _Used,
     *,
-    json: _Json = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Delete what lies in the workspace even if no cache has it.")
+    archive: Annotated[
+        bool,
+        typer.Option(
+            "--archive", help="Free only the archives: workspace and cache lose them, the contents stay."
+        ),
     ] = False,
+    json: _Json = False,
+    force: Annotated[bool, typer.Option("--force", help="Delete even what nothing else has.")] = False,
 ) -> None:
     """Take assets out of use again: stages, parameters and ignore entries.
 
     The catalogue keeps them, and so do cache and remotes: 'git checkout' and 'dvc checkout' bring them
-    back.
+    back. With --archive they stay in use, and only the disk that their archives take comes free.
 
     Example: tools/remove-asset vqa
     """
-    from datarepo.commands.remove import remove
+    from datarepo.commands import remove
 
-    _finish(remove(names or [], force=force), json=json)
+    act = remove.free_archives if archive else remove.remove
+    _finish(act(names or [], force=force), json=json)
 
 
 def set_remote(

@@ -5,8 +5,10 @@ add
 ├── request.for_url     or the asset that a published URL becomes
 ├── blob.try_ask        the blobs as they are now, side by side
 ├── add_plan.decide     recorded stage + blob + where the archive is -> Action   (pure)
+├── _check_the_users    nothing of the user's is in the way
 ├── survey_blobs        members and size of what is to be downloaded, against the free disk
-└── _act                under the lock: SAS, source, import stages, params.yaml; any number at once
+├── _act                under the lock: SAS, source, import stages, params.yaml; any number at once
+└── _commit             the line that commits all of it
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from datarepo.azure.blob import Address
 from datarepo.commands import request
 from datarepo.commands.add_plan import AddReport, Plan, decide, needed
 from datarepo.commands.survey import check_room, survey_blobs
+from datarepo.commands.transfer import is_ours
 from datarepo.errors import BlobNotFoundError, StageError, UsageError
-from datarepo.pipeline import catalogue, dvc_lock, import_stage, remotes
+from datarepo.pipeline import catalogue, commit, dvc_lock, git_ignore, import_stage, remotes, yaml_file
 from datarepo.pipeline.location import Presence
 from datarepo.pipeline.repository import Repository
 from datarepo.pipeline.root import at_root, find_root, writing
@@ -34,8 +37,10 @@ if TYPE_CHECKING:
 
     from datarepo.azure.blob import Blob
     from datarepo.commands.request import Request
-    from datarepo.pipeline.catalogue import Asset
+    from datarepo.pipeline.catalogue import Asset, Catalogue
     from datarepo.pipeline.import_stage import ImportStage
+
+_TOLD = 3  # names in a message, above which they are counted
 
 
 def add(
@@ -50,16 +55,23 @@ def add(
 ) -> AddReport:
     """Add the named assets (or every one of the catalogue), or refresh those already there.
 
-    With `url`, a blob's published URL, the one name becomes an asset of the catalogue, which lands in
-    `folder`. `sas_text` is a SAS to store for the source; `force` skips the check of the disk. All is
-    checked before anything is written: a RepositoryError leaves every file as it was.
+    With `url`, a blob's published URL, the one name becomes an asset of the catalogue. `folder` is where
+    the one asset is to land. `sas_text` is a SAS to store for the source; `force` skips the checks of the
+    disk and of files of the user's. All is checked before anything is written: a RepositoryError leaves
+    every file as it was.
     """
-    root = find_root()
+    root, names = find_root(), list(names)
+    if every and names:
+        raise UsageError(
+            f"--all takes every asset of the catalogue, and {' '.join(names)} is named as well",
+            "name some, or give --all alone",
+        )
     known = catalogue.load(root)
     sources = remotes.Remotes(root)
     sas = signature.parse(sas_text) if sas_text is not None else None
     if url is None:
-        asked = request.for_names(known, sources, known.assets if every else names, sas)
+        asked = request.for_names(known, sources, known.assets if every else names, sas, folder)
+        _check_it_may_move(root, known, asked)
     else:
         published = blob_url.parse(url)
         published = replace(published, sas=sas) if sas else published
@@ -67,8 +79,9 @@ def add(
     addresses = {asset: Address(asked.sources[asset.source], asset.path) for asset in asked.assets}
     with writing(root):
         recorded = {asset: import_stage.read(root, asset) for asset in asked.assets}
-        _check_nothing_in_the_way(root, recorded)
-        plans = _plan(root, recorded, _ask(addresses, recorded))
+        blobs = _ask(addresses, recorded, url)
+        plans = _plan(root, recorded, blobs)
+        _check_the_users(root, plans, force=force)
         coming = [plan for plan in plans if dry_run or plan.downloads]
         surveys = survey_blobs(
             root,
@@ -81,8 +94,15 @@ def add(
             check_room(root, archives, contents)
         if not dry_run:
             _act(root, asked, plans)
-    others = set(known.used) - {plan.asset.name for plan in plans}
-    return AddReport(tuple(plans), disk.free(root), dry_run, not others, partial(at_root, root))
+    return AddReport(
+        tuple(plans),
+        disk.free(root),
+        dry_run,
+        every,
+        "" if dry_run else _commit(root, plans, known.find(known.used)),
+        asked.private.name if asked.private else "",
+        partial(at_root, root),
+    )
 
 
 def _only(names: Iterable[str]) -> str:
@@ -92,8 +112,20 @@ def _only(names: Iterable[str]) -> str:
     raise UsageError("a URL becomes one asset, and needs one name for it", "tools/add-asset NAME --url URL")
 
 
+def _check_it_may_move(root: Path, known: Catalogue, asked: Request) -> None:
+    """Refuse to let an asset in use land elsewhere: its data and its records are where it landed."""
+    if asked.new_folder is None:
+        return
+    [asset] = asked.assets
+    if catalogue.in_use(root, known, known.assets[asset.name]):
+        raise UsageError(
+            f"'{asset.name}' is in use, and lands in {known.assets[asset.name].dir}",
+            f"tools/remove-asset {asset.name} && tools/add-asset {asset.name} --dir {asset.dir}",
+        )
+
+
 def _ask(
-    addresses: Mapping[Asset, Address], recorded: Mapping[Asset, ImportStage | None]
+    addresses: Mapping[Asset, Address], recorded: Mapping[Asset, ImportStage | None], url: str | None
 ) -> dict[Asset, Blob]:
     """Ask for the blobs; for one that was withdrawn after it was recorded, say what is left of it."""
     answers = blob.try_ask({asset.name: address for asset, address in addresses.items()})
@@ -105,29 +137,34 @@ def _ask(
                 "cache and team remote keep what was downloaded, dvc pull gets it; tools/remove-asset"
                 f" {asset.name} takes it out of use",
             )
+        if isinstance(answer, BlobNotFoundError) and url:
+            raise BlobNotFoundError(
+                answer.message,
+                "check the spelling of the URL, and that the blob has not been moved; letter case counts",
+            )
     blobs = blob.none_refused(answers)
     return {asset: blobs[asset.name] for asset in addresses}
 
 
-def _check_nothing_in_the_way(root: Path, recorded: Mapping[Asset, ImportStage | None]) -> None:
-    """Refuse to import over what no stage knows: DVC would delete it."""
-    made = {unzipped.folder for unzipped in dvc_lock.read(root).values()}
-    for asset, stage in recorded.items():
-        is_ours = stage is not None or asset.dir in made
-        if asset.suffix and not is_ours and _holds_something(root / asset.dir):
-            raise StageError(
-                f"{asset.dir} is already there, and no dvc repro made it: the next would delete it",
-                f"move it away, then run tools/add-asset {asset.name} again",
+def _check_the_users(root: Path, plans: Iterable[Plan], *, force: bool) -> None:
+    """Refuse what would end in DVC replacing files that nothing else has."""
+    for plan in plans:
+        asset, again = plan.asset, f"then run tools/add-asset {plan.asset.name} again"
+        if plan.presence.in_the_way and (asset.suffix or plan.downloads):
+            known = (
+                f"is not the file that {asset.stage} records"
+                if plan.recorded
+                else "no import stage knows where it comes from"
             )
-        if stage is None and (root / asset.file).exists():
+            raise StageError(f"{asset.file} is already there, and {known}", f"move it away, {again}")
+        is_free = force or not asset.suffix or not plan.replaces or is_ours(root, asset)
+        if files := [] if is_free else Repository(root).unrecorded(asset):
+            more = f" and {len(files) - _TOLD} more" if len(files) > _TOLD else ""
             raise StageError(
-                f"{asset.file} is already there, and no import stage knows where it comes from",
-                f"move it away, then run tools/add-asset {asset.name} again",
+                f"{asset.dir} holds what no record knows, and the next step would replace the folder:"
+                f" {', '.join(files[:_TOLD])}{more}",
+                f"move that away, {again}; --force goes on without it",
             )
-
-
-def _holds_something(folder: Path) -> bool:
-    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
 
 def _plan(
@@ -135,8 +172,9 @@ def _plan(
 ) -> list[Plan]:
     """Decide for each asset, having looked where its data is; the team remote is asked last."""
     stages = {asset: stage for asset, stage in recorded.items() if stage}
-    repository = Repository(root) if stages else None
-    presences = repository.look(stages) if repository else {}
+    there = {asset: stage for asset, stage in recorded.items() if stage or _holds_something(root, asset)}
+    repository = Repository(root) if there else None
+    presences = repository.look(there) if repository else {}
     away = [
         asset
         for asset, stage in stages.items()
@@ -151,6 +189,10 @@ def _plan(
     return plans
 
 
+def _holds_something(root: Path, asset: Asset) -> bool:
+    return (root / asset.file).exists() or (root / asset.dir).exists()
+
+
 def _act(root: Path, asked: Request, plans: Iterable[Plan]) -> None:
     """Write what was decided; a run that is killed in between is made good by the same command."""
     if asked.new_source:
@@ -159,10 +201,53 @@ def _act(root: Path, asked: Request, plans: Iterable[Plan]) -> None:
         remotes.store_privately(root, asked.private)
     text = catalogue.read_text(root)
     if asked.new_folder:
-        text = catalogue.with_entry(text, asked.assets[0], asked.new_folder)
+        [asset] = asked.assets
+        is_new = asset.name not in catalogue.parse(text).assets
+        text = (
+            catalogue.with_entry(text, asset, asked.new_folder)
+            if is_new
+            else catalogue.with_folder(text, asset)
+        )
     known = catalogue.parse(text)
     used = dict.fromkeys([*(known.assets[name] for name in known.used), *asked.assets])
     text = catalogue.with_used(text, used)
     if to_record := {plan.asset: plan.blob for plan in plans if plan.records}:
         Repository(root).record(to_record)
+    git_ignore.ignore(root, [path for asset in asked.assets for path in asset.outputs])
     catalogue.save(root, text)
+
+
+def _commit(root: Path, plans: Iterable[Plan], used: Iterable[Asset]) -> str:
+    """The command that commits the assets, once the steps of their plans are done.
+
+    Others that are `used` and not committed yet go with them, as they share params.yaml and dvc.lock.
+    """
+    assets = list(dict.fromkeys([*used, *(plan.asset for plan in plans)]))
+    changed = commit.changed(root, commit.paths(assets))
+    made = dvc_lock.read(root)
+    coming: set[str] = set()
+    for plan in plans:
+        stage, archive = plan.asset.stage, plan.recorded.md5 if plan.recorded else None
+        if plan.downloads:
+            archive = _committed_archive(root, plan, changed.get(stage))
+            if archive:
+                changed.pop(stage, None)  # the download brings back what the last commit has
+            else:
+                coming.add(stage)
+        is_made = plan.asset.name in made and made[plan.asset.name].archive == archive
+        if plan.asset.suffix and plan.steps and not is_made:
+            coming.add(dvc_lock.FILE)
+    names = [asset.name for asset in assets if asset.stage in {*changed, *coming}]
+    names = names or [plan.asset.name for plan in plans]
+    told = ", ".join(names) if len(names) <= _TOLD else f"{len(names)} assets"
+    is_new = any(changed.get(asset.stage) in ("??", "A ") for asset in assets)
+    return commit.commit_line(root, changed, f"{'Add' if is_new else 'Update'} {told}", coming)
+
+
+def _committed_archive(root: Path, plan: Plan, change: str | None) -> str | None:
+    """The md5 that the last commit has of the archive that is to be downloaded; None when it has none."""
+    if change in (None, "??"):
+        return None
+    text = commit.at_head(root, plan.asset.stage)
+    stage = import_stage.parse(yaml_file.load(text), plan.asset) if text else None
+    return stage.md5 if stage and stage.describes(plan.blob) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datarepo.commands.report import Report
 from datarepo.console import size
@@ -12,16 +12,13 @@ from datarepo.pipeline import import_stage
 from datarepo.pipeline.location import Condition, Location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from datarepo.azure.blob import Blob
     from datarepo.commands.survey import Survey
     from datarepo.pipeline.catalogue import Asset
     from datarepo.pipeline.import_stage import ImportStage
     from datarepo.pipeline.location import Presence
-
-
-_MENDS = "dvc commit {0} keeps it, dvc checkout --force {0} undoes it"
 
 
 class Action(Enum):
@@ -59,21 +56,61 @@ class Plan:
         return self.action is not Action.UNCHANGED or stale
 
     @property
-    def next(self) -> str:
-        """What DVC is to do to bring the data from here: a verb, empty when nothing is left to bring."""
-        if self.downloads:
-            return "repro"
-        if self.presence.is_ready or self.presence.condition is Condition.MODIFIED:
-            return ""
-        if Location.CACHE in (self.presence.contents, None if self.asset.suffix else self.presence.archive):
-            return "checkout"
-        away = (Location.TEAM, Location.UNKNOWN)
-        return "pull" if self.presence.archive in away or self.presence.contents in away else "repro"
-
-    @property
     def target(self) -> str:
         """The asset as an argument of DVC's commands."""
         return f"unzip@{self.asset.name}" if self.asset.suffix else self.asset.stage
+
+    @property
+    def data(self) -> Location | None:
+        """Where what people work with is, as recorded; None when no unpacking is recorded."""
+        return self.presence.contents if self.asset.suffix else self.presence.archive
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether what people work with is recorded, and differs from that in the workspace."""
+        return self.data is not None and self.presence.condition is Condition.MODIFIED
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What brings the data from here, in order; nothing when it is here, or was edited."""
+        if self.downloads:
+            return (Step("fetch", self.asset.name),)
+        if self.presence.is_ready or self.is_edited:
+            return ()
+        if self.data is Location.CACHE:
+            return (Step("checkout", self.target),)
+        if self.data is Location.TEAM:
+            return (Step("pull", self.target),)
+        if self.presence.archive in (Location.WORKSPACE, Location.CACHE):
+            return (Step("repro", self.target),)
+        if self.presence.archive is Location.TEAM:
+            return Step("pull", self.asset.stage), Step("repro", self.target)
+        return (Step("fetch", self.asset.name),)  # upstream has it, whatever the team remote has
+
+    @property
+    def steps_of_dvc(self) -> tuple[Step, ...]:
+        """The same with commands of DVC alone."""
+        if self.steps == (Step("fetch", self.asset.name),):
+            return (Step("repro" if self.downloads else "pull", self.target),)
+        return self.steps
+
+    @property
+    def replaces(self) -> bool:
+        """Whether these steps replace what lies in the asset's folder and no record describes."""
+        return bool(self.steps) and self.presence.condition is Condition.MODIFIED
+
+
+class Step(NamedTuple):
+    """A verb, of DVC or `fetch`, and the target it is for."""
+
+    verb: str
+    target: str
+
+
+_VERBS = ("checkout", "pull", "repro", "fetch")  # in the order in which they are typed
+_FETCHING = "      goes on where it was interrupted, verifies, and unpacks on the way"
+_WITHOUT = "      with DVC alone; begins again from zero when it was interrupted"
+_WAITING = "      when the download is done: a commit before it makes the dvc pull of colleagues ask upstream"
 
 
 @dataclass(frozen=True)
@@ -83,32 +120,47 @@ class AddReport(Report):
     plans: tuple[Plan, ...]
     free: int
     dry_run: bool
-    is_whole: bool = True  # no other asset is in use
+    every: bool = False  # asked for with --all
+    commit: str = ""  # the command that commits what has changed, or will have by then
+    sas_of: str = ""  # the source whose SAS is stored
     typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     @property
     def next(self) -> str:
-        """What to run next, empty when there is nothing to do.
+        """What to run next, empty when there is nothing to do."""
+        return self.typed(self._chain([plan.steps for plan in self.plans]) or self.commit)
 
-        The stages are named unless they are all there are: plain `dvc repro` and `dvc pull` fail for
-        the archives of others that are not here.
+    @property
+    def alternative(self) -> str:
+        """The same with DVC alone, empty when that is no other."""
+        command = self.typed(self._chain([plan.steps_of_dvc for plan in self.plans]) or self.commit)
+        return "" if command == self.next else command
+
+    def _chain(self, steps: Sequence[tuple[Step, ...]]) -> str:
+        """One line of commands for the steps of all assets.
+
+        The targets are named, as DVC's plain commands fail for archives of others that are not here;
+        where a step is one of all assets in use, the group `unzip` stands for them.
         """
         commands = []
-        for verb in ("checkout", "pull", "repro"):
-            targets = [plan.target for plan in self.plans if plan.next == verb]
-            plain = (
-                self.is_whole
-                and len(targets) == len(self.plans)
-                and all(plan.asset.suffix for plan in self.plans)
-            )
-            if targets:
-                commands.append(f"dvc {verb}" if plain else f"dvc {verb} {' '.join(targets)}")
-        return self.typed(" && ".join(commands))
+        unzips = {plan.target for plan in self.plans if plan.asset.suffix}
+        for verb in _VERBS:
+            targets = [step.target for group in steps for step in group if step.verb == verb]
+            if self.every and len(unzips) > 1 and unzips <= set(targets):
+                targets = ["unzip", *(target for target in targets if target not in unzips)]
+            if targets and verb == "fetch":
+                commands.append(f"tools/fetch-asset {'--all' if self.every else ' '.join(targets)}")
+            elif targets:
+                commands.append(f"dvc {verb} {' '.join(targets)}")
+        return " && ".join(commands)
 
     def lines(self) -> Iterable[str]:
         """The result for people: a line an asset, and what to run next."""
         for plan in self.plans:
             yield f"{plan.asset.name}: {sentence(plan, dry_run=self.dry_run)}"
+        if self.sas_of:
+            would = "would be" if self.dry_run else "is"
+            yield f"source '{self.sas_of}': its SAS {would} stored in .dvc/config.local, which git ignores"
         if self.dry_run:
             archives, extracted = needed(self.plans)
             yield (
@@ -117,7 +169,26 @@ class AddReport(Report):
             )
             yield "dry run: nothing was written"
         else:
-            yield f"next: {self.next}" if self.next else "next: nothing, all is here as it is upstream"
+            yield from self._what_next()
+
+    def _what_next(self) -> Iterable[str]:
+        if not self.next:
+            is_all_here = all(plan.presence.is_ready for plan in self.plans)
+            yield f"next: nothing{', all is here as it is upstream' if is_all_here else ' to download'}"
+            return
+        fetches = any(step.verb == "fetch" for plan in self.plans for step in plan.steps)
+        downloads = any(plan.downloads for plan in self.plans)
+        yield f"next: {self.next}"
+        if fetches:
+            yield _FETCHING
+        if self.alternative:
+            yield f"or: {self.alternative}"
+        if downloads:
+            yield _WITHOUT
+        if self.commit and self.next != self.typed(self.commit):
+            yield f"then: {self.commit}"
+            if downloads:
+                yield _WAITING
 
     def document(self) -> dict[str, Any]:
         """The result for programs; sizes in bytes."""
@@ -126,7 +197,10 @@ class AddReport(Report):
             "dry_run": self.dry_run,
             "assets": [facts(plan) for plan in self.plans],
             "disk": {"archives": archives, "contents": extracted, "free": self.free},
+            "sas_stored": self.sas_of or None,
             "next": self.next,
+            "alternative": self.alternative,
+            "commit": self.commit,
         }
 
 
@@ -153,17 +227,38 @@ def sentence(plan: Plan, *, dry_run: bool = False) -> str:
             "unchanged upstream, but its archive is in neither the workspace nor the cache nor the team"
             f" remote: {would}made partial again, {size(now.size)} to download{told}"
         )
+    if plan.downloads and plan.presence.archive is Location.PART_FILE:
+        return f"unchanged upstream, {size(plan.presence.arrived)} of {size(now.size)} here{told}"
     if plan.downloads:
         return f"unchanged upstream, not downloaded yet, {size(now.size)}{told}"
-    if plan.presence.condition is Condition.MODIFIED:
-        return f"unchanged upstream; {plan.asset.outputs[-1]} was edited: {_MENDS.format(plan.target)}"
-    if plan.next == "pull" and Location.TEAM in (plan.presence.archive, plan.presence.contents):
-        return "unchanged upstream, and on the team remote: dvc pull gets it"
-    if plan.next == "pull":
-        return "unchanged upstream; its archive is not here, and the team remote cannot be asked"
-    if plan.next == "checkout":
-        return "unchanged upstream, and in the cache: dvc checkout links it"
-    return "unchanged upstream" + (", not unzipped yet" if plan.next else "")
+    if plan.is_edited:
+        return f"unchanged upstream; {plan.asset.outputs[-1]} was edited: {_mends(plan)}"
+    verbs = [step.verb for step in plan.steps]
+    return {
+        (): "unchanged upstream",
+        ("checkout",): "unchanged upstream, and in the cache",
+        ("pull",): "unchanged upstream, and on the team remote",
+        ("pull", "repro"): "unchanged upstream, and its archive is on the team remote",
+        ("repro",): "unchanged upstream, not unzipped yet",
+        ("fetch",): "unchanged upstream; it is not here, and the team remote cannot be asked",
+    }[tuple(verbs)]
+
+
+def _mends(plan: Plan) -> str:
+    """How edits are kept, and how they are undone, as commands."""
+    stage, target = plan.asset.stage, plan.target
+    bring = {
+        Location.WORKSPACE: "",
+        Location.CACHE: f"dvc checkout {stage} && ",
+    }.get(plan.presence.archive, f"tools/fetch-asset {plan.asset.name} --no-unzip && ")
+    keep = f"{bring if plan.asset.suffix else ''}dvc commit --force {target}"
+    if plan.data is Location.CACHE:
+        undo = f"dvc checkout --force {target}"
+    elif plan.asset.suffix and plan.presence.archive in (Location.WORKSPACE, Location.CACHE):
+        undo = f"dvc repro --force {target}"
+    else:
+        undo = f"dvc pull --force {target}"
+    return f"'{keep}' keeps that, '{undo}' undoes it"
 
 
 def difference(recorded: ImportStage | None, blob: Blob) -> str:

@@ -211,7 +211,7 @@ def _check_ownership(root: Path, process: RepositoryProcess, plans: Sequence[Pla
     for plan in plans:
         folder = root / plan.asset.dir
         replaced = unzips and plan.asset.suffix and not plan.presence.is_ready and folder.exists()
-        if replaced and plan.presence.condition is not Condition.OLDER and not is_ours(root, plan.asset):
+        if replaced and plan.presence.condition is not Condition.OTHER and not is_ours(root, plan.asset):
             files = process.submit(Repository.unrecorded, plan.asset).result()
             if files:
                 shown = ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")

@@ -7,39 +7,50 @@ from typing import TYPE_CHECKING, Any, cast
 
 from datarepo.azure import blob
 from datarepo.azure.blob import Address, Blob
+from datarepo.azure.part_file import PartFile
 from datarepo.commands.add_plan import difference
 from datarepo.commands.report import Report
 from datarepo.console import size
-from datarepo.errors import BlobError, BlobNotFoundError
-from datarepo.pipeline import catalogue, import_stage
+from datarepo.errors import BlobError, BlobNotFoundError, StageError
+from datarepo.pipeline import catalogue, commit, dvc_lock, import_stage
 from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.remotes import Remotes
 from datarepo.pipeline.repository import Repository
-from datarepo.pipeline.root import find_root
+from datarepo.pipeline.root import find_root, part_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from datarepo.azure.source import Source
     from datarepo.pipeline.catalogue import Asset
     from datarepo.pipeline.import_stage import ImportStage
 
+CHANGED = 3  # the exit code of a check that found a change: 1 is a failure
+
 
 @dataclass(frozen=True)
 class Row:
-    """An asset with what is known of it; `upstream` is None when nobody asked."""
+    """An asset with what is known of it; `upstream` is None when nobody asked.
+
+    `fault` says what is wrong with its records, and `mend` what to do about that.
+    """
 
     asset: Asset
     recorded: ImportStage | None
     used: bool
     presence: Presence
     lacks_sas: bool = False  # its source has none here
+    fault: str = ""
+    mend: str = ""
     upstream: Blob | BlobNotFoundError | None = None
 
     @property
     def data(self) -> str:
-        """Where its data is now, and in which state, in a few words."""
-        return data(self.presence, self.recorded)
+        """Where its data is now, and in which state, in at most 16 letters."""
+        if self.fault:
+            return "see below"
+        return data(self.asset, self.recorded, self.presence)
 
     @property
     def changed(self) -> bool:
@@ -67,22 +78,68 @@ def list_assets(*, check: bool = False) -> ListReport:
     known = catalogue.load(root)
     remotes = Remotes(root)
     sources = {name: remotes.source(name) for name in {asset.source for asset in known.assets.values()}}
-    recorded = {asset: import_stage.read(root, asset) for asset in known.assets.values()}
+    stages = {asset: _read(root, asset) for asset in known.assets.values()}
+    recorded = {asset: stage for asset, stage in stages.items() if not isinstance(stage, StageError)}
     presences = Repository(root).look(recorded) if any(recorded.values()) else {}
-    upstream = _ask({asset: sources[asset.source] for asset in recorded}) if check else {}
-    return ListReport(
-        [
+    made = dvc_lock.read(root)
+    upstream = _ask({asset: sources[asset.source] for asset in stages}) if check else {}
+    rows = []
+    for asset, stage in stages.items():
+        used = catalogue.in_use(root, known, asset)
+        arrived = PartFile(part_files(root), asset.name).arrived
+        fault, mend = _fault(root, asset, stage, used=used, made=asset.name in made, arrived=arrived)
+        rows.append(
             Row(
                 asset,
-                stage,
-                catalogue.in_use(root, known, asset),
-                presences.get(asset, Presence()),
-                lacks_sas=sources[asset.source].sas is None,
-                upstream=upstream.get(asset.name),
+                recorded.get(asset),
+                used,
+                presences.get(asset, Presence(arrived=arrived)),
+                sources[asset.source].sas is None,
+                fault,
+                mend,
+                upstream.get(asset.name),
             )
-            for asset, stage in recorded.items()
-        ]
-    )
+        )
+    return ListReport(rows)
+
+
+def _read(root: Path, asset: Asset) -> ImportStage | StageError | None:
+    """The import stage of an asset, or what is wrong with it: a broken one hides no other asset."""
+    try:
+        return import_stage.read(root, asset)
+    except StageError as error:
+        return error
+
+
+def _fault(
+    root: Path, asset: Asset, stage: ImportStage | StageError | None, *, used: bool, made: bool, arrived: int
+) -> tuple[str, str]:
+    """Where params.yaml, stage and dvc.lock do not belong together, and what to do about it."""
+    if isinstance(stage, StageError):
+        return stage.message, stage.hint
+    name = asset.name
+    if used and not stage:
+        is_committed = bool(commit.at_head(root, asset.stage))
+        return (
+            f"{name} is in use, and {asset.stage} is missing",
+            f"git checkout HEAD -- {asset.stage}" if is_committed else f"tools/add-asset {name}",
+        )
+    if not used and stage:
+        return (
+            f"{name} has an import stage, and is not among the assets in use of {catalogue.FILE}",
+            f"tools/add-asset {name} puts it in use, tools/remove-asset {name} takes the stage away",
+        )
+    if not used and made:
+        return (
+            f"{name} is not in use, and {dvc_lock.FILE} has an entry of it",
+            f"tools/remove-asset {name}",
+        )
+    if not used and arrived:
+        return (
+            f"{name} is not in use, and {size(arrived)} of an interrupted download of it are here",
+            f"tools/remove-asset {name}",
+        )
+    return "", ""
 
 
 def _ask(sources: Mapping[Asset, Source]) -> dict[str, Blob | BlobNotFoundError]:
@@ -95,25 +152,31 @@ def _ask(sources: Mapping[Asset, Source]) -> dict[str, Blob | BlobNotFoundError]
     return answers
 
 
-def data(presence: Presence, recorded: ImportStage | None) -> str:
-    """Where data is now, and in which state, in a few words.
-
-    >>> data(Presence(), None), data(Presence(Location.CACHE, None, Condition.OLDER), None)
-    ('upstream', 'unzipped, older version')
-    """
+def data(asset: Asset, recorded: ImportStage | None, presence: Presence) -> str:
+    """Where data is now, and in which state, in at most 16 letters."""
+    if recorded is None:
+        return "not in use"
+    if presence.in_the_way and asset.suffix:
+        return "archive differs"
+    has_archive = presence.archive in (Location.WORKSPACE, Location.CACHE)
+    part = f"{presence.arrived / recorded.size:.0%}" if presence.archive is Location.PART_FILE else ""
     if presence.condition is Condition.AS_RECORDED:
-        return "here, as it is" if presence.contents is None else "unzipped"
-    if presence.condition is Condition.OLDER:
-        return "unzipped, older version"
+        if not asset.suffix:
+            return "here"
+        return "unzipped" if has_archive else f"contents, {part}" if part else "contents only"
+    if part:
+        return f"{part} here"
     if presence.condition is Condition.MODIFIED:
         return "modified"
-    if presence.contents is Location.CACHE:
-        return "contents cached"
-    if presence.archive in (Location.WORKSPACE, Location.CACHE):
-        return "archive cached"
-    if presence.archive is Location.PART_FILE and recorded:
-        return f"{presence.arrived / recorded.size:.0%} of it here"
-    return "not here, dvc pull" if recorded and recorded.md5 else "upstream"
+    if recorded.md5 is None:
+        return "to download"
+    if presence.condition is Condition.OTHER:
+        return "another version"
+    if Location.CACHE in (presence.contents, None if asset.suffix else presence.archive):
+        return "in the cache"
+    if has_archive:
+        return "to unzip"
+    return "not here"
 
 
 @dataclass(frozen=True)
@@ -124,8 +187,8 @@ class ListReport(Report):
 
     @property
     def exit_code(self) -> int:
-        """1 when an asset in use has changed upstream."""
-        return int(any(row.changed for row in self.rows))
+        """3 when an asset in use has changed upstream."""
+        return CHANGED if any(row.changed for row in self.rows) else 0
 
     def lines(self) -> Iterable[str]:
         """The table, then what to do about sources that have no SAS here."""
@@ -135,8 +198,17 @@ class ListReport(Report):
             yield f"source '{name}' has no SAS here; if it needs one: tools/add-asset {asset} --sas-stdin"
 
     def notes(self) -> Iterable[str]:
-        """What has become of assets in use upstream."""
+        """What does not belong together, and what has become of assets in use upstream."""
+        for row in self.rows:
+            if row.fault:
+                yield f"{row.fault}: {row.mend}"
+        away = [row.asset.name for row in self.rows if row.data == "not here"]
+        if away:
+            yield f"not here: {', '.join(away)}; tools/add-asset {' '.join(away)} tells where to get it"
         changed = [row for row in self.rows if row.changed]
+        for row in changed:
+            if row.recorded and isinstance(row.upstream, Blob):
+                yield f"{row.asset.name} changed upstream: {difference(row.recorded, row.upstream)}"
         if same := [row.asset.name for row in changed if not row.withdrawn]:
             yield f"changed upstream: {', '.join(same)}; tools/add-asset {' '.join(same)} records it"
         if gone := [row.asset.name for row in changed if row.withdrawn]:
@@ -159,6 +231,7 @@ class ListReport(Report):
                 "contents": row.presence.contents.value if row.presence.contents else None,
                 "condition": row.presence.condition.value,
                 "arrived": row.presence.arrived,
+                "fault": row.fault or None,
                 "etag": row.recorded.etag if row.recorded else None,
                 "md5": row.recorded.md5 if row.recorded else None,
                 "upstream": _answer(row.upstream),
@@ -169,15 +242,13 @@ class ListReport(Report):
 
 
 def table(rows: Sequence[Row]) -> Iterable[str]:
-    """Lay the rows out for people, a line each under a headline."""
+    """Lay the rows out for people, a line each under a headline; those of Oscar fit 80 columns."""
     asked = any(row.upstream for row in rows)
-    cells = [["NAME", "KIND", "SIZE", "IN USE", "DATA", "FOLDER", *(["UPSTREAM"] if asked else [])]]
+    cells = [["NAME", "SIZE", "DATA", "FOLDER", *(["UPSTREAM"] if asked else [])]]
     cells += [
         [
             row.asset.name,
-            row.asset.kind,
             "?" if row.size is None else size(row.size),
-            "yes" if row.used else "-",
             row.data,
             row.asset.dir,
             *([_upstream(row)] if asked else []),
@@ -185,17 +256,17 @@ def table(rows: Sequence[Row]) -> Iterable[str]:
         for row in rows
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for name, kind, number, *rest in cells:
-        texts = (name.ljust(widths[0]), kind.ljust(widths[1]), number.rjust(widths[2]))
-        yield "  ".join([*texts, *map(str.ljust, rest, widths[3:])]).rstrip()
+    for name, number, *rest in cells:
+        texts = (name.ljust(widths[0]), number.rjust(widths[1]))
+        yield "  ".join([*texts, *map(str.ljust, rest, widths[2:])]).rstrip()
 
 
 def _upstream(row: Row) -> str:
-    if isinstance(row.upstream, BlobNotFoundError):
+    if row.withdrawn:
         return "missing"
     if row.upstream is None or not row.recorded:
         return "-"
-    return f"changed: {difference(row.recorded, row.upstream)}" if row.changed else "as recorded"
+    return "changed" if row.changed else "as recorded"
 
 
 def _answer(upstream: Blob | BlobNotFoundError | None) -> dict[str, Any] | None:

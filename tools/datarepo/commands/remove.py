@@ -1,38 +1,87 @@
-"""`tools/remove-asset`: assets out of use, with stages, parameters and ignore entries; the cache stays."""
+"""`tools/remove-asset`: assets out of use, or only their archives out of this clone.
+
+remove          stages, parameters, ignore entries, part files; the cache keeps the data
+free_archives   archives whose contents are unpacked and cached, and that can be had again
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from datarepo.azure import blob
+from datarepo.azure.blob import Address, Blob
+from datarepo.azure.part_file import PartFile
 from datarepo.commands.report import Report
-from datarepo.errors import UsageError
-from datarepo.pipeline import catalogue, import_stage
+from datarepo.commands.transfer import disown
+from datarepo.console import size
+from datarepo.errors import StageError, UsageError
+from datarepo.pipeline import catalogue, commit, dvc_lock, import_stage
+from datarepo.pipeline.location import Location
+from datarepo.pipeline.remotes import Remotes
 from datarepo.pipeline.repository import Repository
-from datarepo.pipeline.root import find_root, writing
+from datarepo.pipeline.root import at_root, find_root, part_files, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from datarepo.pipeline.catalogue import Asset
+    from datarepo.pipeline.import_stage import ImportStage
 
 
 @dataclass(frozen=True)
 class RemoveReport(Report):
-    """The assets that were taken out of use, each with the paths that went from the workspace."""
+    """The assets that were taken out of use, each with the paths that went from the workspace.
+
+    `parts` are the bytes of interrupted downloads that went as well.
+    """
 
     paths: Mapping[Asset, Sequence[str]]
+    parts: Mapping[Asset, int]
+    commit: str = ""
+    typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     def lines(self) -> Iterable[str]:
         """A line an asset, and what to run next."""
         for asset, paths in self.paths.items():
-            gone = f", with {' and '.join(paths)}" if paths else ""
-            yield f"{asset.name}: out of use{gone}"
-        yield "next: git commit; 'dvc gc --workspace' frees the space, see Freeing space in the README"
+            part = self.parts.get(asset)
+            gone = [*paths, *([f"{size(part)} of an interrupted download"] if part else [])]
+            yield f"{asset.name}: out of use{f', with {_and(gone)}' if gone else ''}"
+        yield f"next: {self.typed(self.commit) or 'nothing, git sees no change'}"
+        if any(self.paths.values()):
+            yield "      the cache keeps the data; Freeing space in the README tells how to free it"
 
     def document(self) -> list[dict[str, Any]]:
         """A list of objects."""
-        return [{"name": asset.name, "removed": list(paths)} for asset, paths in self.paths.items()]
+        return [
+            {"name": asset.name, "removed": list(paths), "part_file": self.parts.get(asset, 0)}
+            for asset, paths in self.paths.items()
+        ]
+
+
+@dataclass(frozen=True)
+class FreedReport(Report):
+    """The assets whose archives were freed, each with the bytes of disk that came free."""
+
+    freed: Mapping[Asset, int]
+
+    def lines(self) -> Iterable[str]:
+        """A line an asset, and what brings the archives back."""
+        for asset, count in self.freed.items():
+            yield f"{asset.name}: {size(count)} freed; stage and contents stay"
+        names = " ".join(asset.name for asset in self.freed)
+        yield f"next: nothing; 'tools/fetch-asset {names} --no-unzip' would bring the archives back"
+
+    def document(self) -> list[dict[str, Any]]:
+        """A list of objects, sizes in bytes."""
+        return [{"name": asset.name, "freed": count} for asset, count in self.freed.items()]
+
+
+def _and(words: Sequence[str]) -> str:
+    """The words as a list: a, b and c."""
+    return " and ".join([*([", ".join(words[:-1])] if words[:-1] else []), words[-1]])
 
 
 def remove(names: Iterable[str], *, force: bool = False) -> RemoveReport:
@@ -46,13 +95,94 @@ def remove(names: Iterable[str], *, force: bool = False) -> RemoveReport:
         text = catalogue.read_text(root)
         known = catalogue.parse(text)
         named = known.find(names)
+        made = dvc_lock.read(root)
+        parts = {asset: PartFile(part_files(root), asset.name).arrived for asset in named}
         assets = [
-            asset for asset in named if asset.name in known.used or import_stage.read(root, asset) is not None
+            asset
+            for asset in named
+            if asset.name in known.used or asset.name in made or parts[asset] or (root / asset.stage).exists()
         ]
         if not assets:  # some may be: a run that was killed took out the others
             unused = ", ".join(f"'{asset.name}'" for asset in named)
             raise UsageError(f"{unused} is not in use", "tools/list-assets shows which assets are")
-        removed = Repository(root).remove(assets, force=force)
-        rest = [known.assets[name] for name in known.used if known.assets[name] not in removed]
+        removed = Repository(root).remove(
+            {asset: _outputs(root, asset, asset.name in known.used, asset.name in made) for asset in assets},
+            force=force,
+        )
+        rest = [known.assets[name] for name in known.used if known.assets[name] not in assets]
         catalogue.save(root, catalogue.with_used(text, rest))
-    return RemoveReport(removed)
+        for asset in assets:
+            _discard(root, asset)
+        told = ", ".join(asset.name for asset in assets) if len(assets) <= 3 else f"{len(assets)} assets"
+        line = commit.commit_line(root, commit.paths([*assets, *rest]), f"Remove {told}")
+    return RemoveReport(removed, parts, line, partial(at_root, root))
+
+
+def _outputs(root: Path, asset: Asset, is_used: bool, is_made: bool) -> list[str]:
+    """What is the asset's in the workspace, by what is known of it: not every folder of that name is."""
+    has_file = is_made or (root / asset.stage).exists()
+    has_contents = bool(asset.suffix) and (is_made or is_used)
+    return [*([asset.file] if has_file else []), *([asset.dir] if has_contents else [])]
+
+
+def _discard(root: Path, asset: Asset) -> None:
+    disown(root, asset)
+    part_file = PartFile(part_files(root), asset.name)
+    if part_file.path.exists():
+        with part_file.locked():
+            part_file.discard()
+
+
+def free_archives(names: Iterable[str], *, force: bool = False) -> FreedReport:
+    """Free the archives of the named assets in workspace and cache; stages and contents stay.
+
+    Raises StageError, and deletes nothing, when the contents of one are not unpacked and cached, or
+    when neither upstream nor the team remote still has its archive, unless `force` for the latter.
+    """
+    root = find_root()
+    with writing(root):
+        known = catalogue.load(root)
+        stages = {asset: _stage(root, asset) for asset in known.find(names)}
+        repository = Repository(root)
+        for asset, stage in stages.items():
+            if not repository.has_contents(asset, stage):
+                raise StageError(
+                    f"the contents of {asset.name} are not unpacked and cached, so its archive is needed",
+                    f"dvc repro unzip@{asset.name} unpacks it",
+                )
+        if not force and (nowhere := _nowhere_else(root, repository, stages)):
+            raise StageError(
+                f"neither upstream nor the team remote has the archive of {', '.join(nowhere)} any more",
+                "dvc push brings it to the team remote; --force deletes it for good",
+            )
+        archives = {asset: stage.md5 or "" for asset, stage in stages.items()}
+        parts = {asset: PartFile(part_files(root), asset.name).arrived for asset in stages}
+        freed = repository.free(archives, force=force)
+        for asset in stages:
+            _discard(root, asset)
+    return FreedReport({asset: count + parts[asset] for asset, count in freed.items()})
+
+
+def _stage(root: Path, asset: Asset) -> ImportStage:
+    stage = import_stage.read(root, asset)
+    if not asset.suffix:
+        raise UsageError(f"'{asset.name}' is no archive, so there is nothing beside its data to free")
+    if stage is None:
+        raise UsageError(f"'{asset.name}' is not in use", "tools/list-assets shows which assets are")
+    return stage
+
+
+def _nowhere_else(root: Path, repository: Repository, stages: Mapping[Asset, ImportStage]) -> list[str]:
+    """The assets whose archive neither upstream nor the team remote has, as far as these can be asked."""
+    remotes = Remotes(root)
+    addresses = {asset.name: Address(remotes.source(asset.source), asset.path) for asset in stages}
+    answers = blob.try_ask(addresses)
+    away = {
+        asset: stage
+        for asset, stage in stages.items()
+        if not (isinstance(answer := answers[asset.name], Blob) and stage.describes(answer))
+    }
+    if not away:
+        return []
+    presences = repository.ask_team(away, repository.look(away))
+    return [asset.name for asset in away if presences[asset].archive is not Location.TEAM]

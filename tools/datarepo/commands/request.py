@@ -32,20 +32,27 @@ class Request:
     sources: Mapping[str, Source]
     private: Source | None = None  # its SAS is to be stored
     new_source: Source | None = None
-    new_folder: str | None = None  # the folder of an asset that is to be entered in the catalogue
+    new_folder: str | None = None  # where the one asset is to land, as its entry in the catalogue says it
 
 
-def for_names(known: Catalogue, remotes: Remotes, names: Iterable[str], sas: Sas | None) -> Request:
-    """Assets of the catalogue; `sas` is one to store for their source.
+def for_names(
+    known: Catalogue, remotes: Remotes, names: Iterable[str], sas: Sas | None, folder: str | None = None
+) -> Request:
+    """Assets of the catalogue; `sas` is one to store for their source, `folder` where the only one lands.
 
-    Raises UsageError for an unknown name, and for a SAS that cannot be that of all assets' source.
+    Raises UsageError for an unknown name, for a SAS that cannot be that of all assets' source, and for a
+    folder that cannot be.
     """
     assets = known.find(names)
     if not assets:
         raise UsageError("no asset is named", f"name some of {', '.join(known.assets)}, or use --all")
+    if folder is not None and [asset.dir for asset in assets] == [folder]:
+        folder = None
+    if folder is not None:
+        assets = [_moved(known, assets, folder)]
     sources = {name: remotes.source(name) for name in dict.fromkeys(asset.source for asset in assets)}
     if sas is None:
-        return Request(tuple(assets), sources)
+        return Request(tuple(assets), sources, new_folder=folder)
     if len(sources) > 1:
         raise UsageError(
             f"one SAS opens one source, and these assets come from {len(sources)}: {', '.join(sources)}",
@@ -58,7 +65,18 @@ def for_names(known: Catalogue, remotes: Remotes, names: Iterable[str], sas: Sas
             "ask the publisher of the data for a SAS of the container (sr=c)",
         )
     private = replace(only, sas=sas)
-    return Request(tuple(assets), {name: private}, private)
+    return Request(tuple(assets), {name: private}, private, new_folder=folder)
+
+
+def _moved(known: Catalogue, assets: list[Asset], folder: str) -> Asset:
+    """The one asset with another folder."""
+    if len(assets) > 1:
+        raise UsageError(
+            f"--dir is the folder of one asset, and {len(assets)} are named", "add them one by one"
+        )
+    moved = replace(assets[0], dir=folder)
+    _check_folder(moved, known)
+    return moved
 
 
 def for_url(known: Catalogue, remotes: Remotes, name: str, url: BlobUrl, folder: str | None) -> Request:
@@ -68,12 +86,8 @@ def for_url(known: Catalogue, remotes: Remotes, name: str, url: BlobUrl, folder:
     """
     if not catalogue.is_name(name):
         raise UsageError(f"{name!r} cannot be an asset's name", f"a name is {catalogue.NAME_RULE}")
-    if folder is not None and not catalogue.is_folder(folder):
-        raise UsageError(
-            f"{folder!r} is no folder below the repository's root", f"--dir data/{name} would be one"
-        )
     before = known.assets.get(name)
-    if not before:
+    if not before or folder is not None:
         _check_folder(_asset(known, name, "", folder), known)
     origin, is_new = _origin(known, remotes, name, url)
     asset = _asset(known, name, f"remote://{origin.name}/{url.path}", folder)
@@ -93,7 +107,10 @@ def for_url(known: Catalogue, remotes: Remotes, name: str, url: BlobUrl, folder:
 
 
 def _check_folder(asset: Asset, known: Catalogue) -> None:
-    if other := catalogue.overlapping(asset.dir, known.assets.values()):
+    if fault := catalogue.folder_fault(asset.dir):
+        raise UsageError(fault, f"--dir data/{asset.name} would do")
+    others = (other for other in known.assets.values() if other.name != asset.name)
+    if other := catalogue.overlapping(asset.dir, others):
         raise UsageError(
             f"{asset.dir} is not apart from {other.dir}, where '{other.name}' lands",
             "choose another folder with --dir",

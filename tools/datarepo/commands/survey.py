@@ -46,7 +46,7 @@ class Survey:
 
     def __str__(self) -> str:
         count = f"{self.members} {'member' if self.members == 1 else 'members'}"
-        return f"{count}, {size(self.size)} extracted"
+        return f"{count}, {size(self.size)} to be extracted"
 
 
 def survey(root: Path, asset: Asset, reader: Reader) -> Survey:

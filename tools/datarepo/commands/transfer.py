@@ -225,7 +225,7 @@ class Transfer:
         if incoming.path.parent == self.part_file.folder:
             incoming.path.unlink(missing_ok=True)
         self.part_file.discard()
-        _mark(self._job.root, self.asset).unlink(missing_ok=True)
+        disown(self._job.root, self.asset)
 
 
 def from_blob(job: Job, asset: Asset, address: Address, blob: Blob) -> Opening:
@@ -323,6 +323,11 @@ def from_archive(root: Path, asset: Asset, stage: ImportStage) -> Opening:
 def is_ours(root: Path, asset: Asset) -> bool:
     """Whether a run that was killed has let the asset's folder appear, and DVC does not know it yet."""
     return _mark(root, asset).exists()
+
+
+def disown(root: Path, asset: Asset) -> None:
+    """Forget that a run which was killed has made the asset's folder."""
+    _mark(root, asset).unlink(missing_ok=True)
 
 
 def _mark(root: Path, asset: Asset) -> Path:

@@ -123,15 +123,22 @@ def is_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name))
 
 
-def is_folder(folder: str) -> bool:
-    """Whether an asset may land in this folder: a plain path below the repository's root.
+def folder_fault(folder: str) -> str:
+    """Why no asset may land in this folder; empty when it is a plain path below the repository's root.
 
     It also stands in a command of `dvc.yaml`, where a space or a `;` would mean something.
 
-    >>> [is_folder(each) for each in ("data/vqa", "../vqa", "/vqa", ".git/vqa", "data/", "a b", "a;b")]
-    [True, False, False, False, False, False, False]
+    >>> [folder_fault(each) for each in ("data/vqa", "a b", "a;b")]
+    ['', "'a b' has a space in it, which a folder must not", "'a;b' has a ';' in it, which a folder must not"]
+    >>> [folder_fault(each) for each in ("../vqa", "/vqa", ".git/vqa", "data/")].count("")
+    0
     """
-    return bool(_FOLDER.fullmatch(folder)) and folder.partition("/")[0] != ARCHIVES
+    if strange := re.search(r"[^\w.+@=/-]", folder):
+        what = "a space" if strange[0] == " " else repr(strange[0])
+        return f"{folder!r} has {what} in it, which a folder must not"
+    if not _FOLDER.fullmatch(folder) or folder.partition("/")[0] == ARCHIVES:
+        return f"{folder!r} is no folder below the repository's root"
+    return ""
 
 
 def overlapping(folder: str, assets: Iterable[Asset]) -> Asset | None:
@@ -226,8 +233,8 @@ def _asset(name: str, entry: _Mapping, roots: Mapping[str, str]) -> Asset:
         if kind not in roots:
             raise entry.wrong(f"there is no root {kind!r} under 'roots'", "dir")
     folder = _ROOT.sub(lambda match: roots[match[1]], folder)
-    if not is_folder(folder):
-        raise entry.wrong(f"{folder!r} is no folder below the repository's root", "dir")
+    if fault := folder_fault(folder):
+        raise entry.wrong(fault, "dir")
     max_ratio = entry.number("max_ratio") if "max_ratio" in entry.names() else None
     return Asset(name, entry.text("kind"), blob, folder, max_ratio)
 
@@ -338,6 +345,23 @@ def with_entry(text: str, asset: Asset, folder: str) -> str:
     edited = before + _lines(lines, text) + text[match.end() :]
     catalogue = {**yaml_file.load(text)["catalogue"], asset.name: entry}
     return _checked(text, edited, "catalogue", catalogue)
+
+
+def with_folder(text: str, asset: Asset) -> str:
+    """The text of `params.yaml` with the folder of an asset of the catalogue as it is in `asset`.
+
+    Raises CatalogueError as `with_used` does.
+    """
+    node = yaml.compose(text, Loader=yaml.SafeLoader)  # libyaml counts places in bytes
+    for key in ("catalogue", asset.name, "dir"):
+        assert isinstance(node, yaml.MappingNode), "params.yaml was read, and has the asset"
+        node = next(value for name, value in node.value if name.value == key)
+    assert node
+    folder = yaml_file.dump([asset.dir]).removeprefix("- ").rstrip("\n")
+    edited = text[: node.start_mark.index] + folder + text[node.end_mark.index :]
+    entries = yaml_file.load(text)["catalogue"]
+    expected = {**entries, asset.name: {**entries[asset.name], "dir": asset.dir}}
+    return _checked(text, edited, "catalogue", expected)
 
 
 def _section(text: str, key: str) -> re.Match[str] | None:

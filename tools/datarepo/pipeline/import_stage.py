@@ -80,7 +80,11 @@ def parse(document: Any, asset: Asset) -> ImportStage:  # noqa: ANN401  # whatev
             asset, f"outs[0].path is {output.get('path')!r}, not {PurePosixPath(asset.file).name!r}"
         )
     if document.get("frozen") is not True:
-        raise _edited(asset, "frozen is not true, so every dvc command would ask the source")
+        raise _edited(
+            asset,
+            "frozen is not true, so every dvc command would ask the source",
+            f"dvc freeze {asset.stage} makes it so again",
+        )
     etag, size, md5 = dependency.get("etag"), dependency.get("size"), output.get("md5")
     if not isinstance(etag, str) or not isinstance(size, int):
         raise _edited(asset, "deps[0] lacks its etag or size")
@@ -118,9 +122,10 @@ def _only(document: dict[str, Any], key: str, asset: Asset) -> dict[str, Any]:
     return entry
 
 
-def _edited(asset: Asset, how: str) -> StageError:
+def _edited(asset: Asset, how: str, hint: str = "") -> StageError:
     return StageError(
         f"{asset.stage} is not the import stage of '{asset.name}': {how}",
-        f"'git checkout -- {asset.stage}' brings the committed one back; or remove the file, and"
+        hint
+        or f"'git checkout -- {asset.stage}' brings the committed one back; or remove the file, and"
         f" tools/add-asset {asset.name} writes it anew",
     )

@@ -22,18 +22,18 @@ class Condition(Enum):
 
     MISSING = "missing"
     AS_RECORDED = "as recorded"
-    OLDER = "older"  # the contents of an archive that the import stage does not record any more
-    MODIFIED = "modified"
+    OTHER = "another version"  # one that the cache has as well, so that nothing is lost with it
+    MODIFIED = "modified"  # nothing that DVC keeps
 
 
 @dataclass(frozen=True)
 class Presence:
     """What is on this machine of an asset; UPSTREAM means that nothing is.
 
-    `archive` is the archive that the import stage records, `contents` what `dvc.lock` records of an
-    archive, None for other files; `condition` is that of the contents in the workspace, or of the file
-    that is no archive. `arrived` are the bytes of a part file; `in_the_way` tells that something else
-    stands where the archive belongs.
+    `archive` is the archive that the import stage records, `contents` what `dvc.lock` records as made of
+    just that archive, None where it records nothing or there is nothing to unpack; `condition` is that
+    of the contents in the workspace, or of the file that is no archive. `arrived` are the bytes of a part
+    file; `in_the_way` tells that something else stands where the archive belongs.
     """
 
     archive: Location = Location.UPSTREAM

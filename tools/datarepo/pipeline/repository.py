@@ -1,13 +1,15 @@
 """DVC at work in the repository, in this process: stages written, archives recorded, found and removed.
 
 Repository
-├── record     blobs in import stages, partial: for any number of assets under one lock
-├── complete   archives and contents that have arrived, as `dvc repro` would
-├── look       what is on this machine of each asset
-├── ask_team   what the team remote has
-├── unrecorded the files of a folder that no record knows
-├── objects    the cache, to be verified byte by byte
-└── remove     stages, outputs and ignore entries
+├── record         blobs in import stages, partial: for any number of assets under one lock
+├── complete       archives and contents that have arrived, as `dvc repro` would
+├── look           what is on this machine of each asset
+├── unrecorded     the files in an asset's folder that DVC keeps nowhere
+├── ask_team       what the team remote has
+├── has_contents   whether the cache has what was unpacked of an archive
+├── objects        the cache, to be verified byte by byte
+├── free           archives out of workspace and cache
+└── remove         stages, outputs and ignore entries
 """
 
 from __future__ import annotations
@@ -83,8 +85,11 @@ class Repository:
             git_ignore.ignore(self._root, [path for asset in blobs for path in asset.outputs])
             for asset, blob in blobs.items():
                 out = outputs[asset]
-                if self._is_there(asset.file) and self._is_kept(asset.file):
-                    self._remove(asset.file)  # the old archive: a link, of which the cache has the bytes
+                if self._is_there(asset.file):
+                    if out.hash_info and not self._is_kept(asset.file) and not out.changed_checksum():
+                        out.commit()  # the only copy of the old archive
+                    if self._is_kept(asset.file):
+                        self._remove(asset.file)  # a link, of which the cache has the bytes
                 self._dump(out.stage, blob)
 
     def _create(self, asset: Asset) -> Any:  # noqa: ANN401  # DVC publishes no types
@@ -211,15 +216,18 @@ class Repository:
     def unrecorded(self, asset: Asset) -> list[str]:
         """The files in the asset's folder that `dvc.lock` does not record as they are, in order.
 
-        All of them when it records none, or when the cache has lost the list.
+        None when the folder as a whole is a version that the cache has; all of them when `dvc.lock` records
+        none, or when the cache has lost the list.
         """
         from dvc_data.hashfile import load
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_objects.errors import ObjectFormatError
 
         folder, made = self._root / asset.dir, dvc_lock.read(self._root).get(asset.name)
+        if self._condition(asset.dir, None, made.contents if made else None) is not Condition.MODIFIED:
+            return []
         if not folder.is_dir():
-            return [asset.dir] if folder.exists() else []
+            return [asset.dir]
         recorded: dict[tuple[str, ...], str] = {}
         if made:
             with contextlib.suppress(FileNotFoundError, ObjectFormatError):
@@ -228,31 +236,30 @@ class Repository:
         there = self._content(asset.dir)
         return sorted("/".join(key) for key, _, info in there if recorded.get(key) != info.value)
 
-    def remove(self, assets: Iterable[Asset], *, force: bool = False) -> dict[Asset, list[str]]:
-        """Remove the assets' stages with outputs and ignore entries; the paths removed, by asset.
+    def remove(
+        self, outputs: Mapping[Asset, Iterable[str]], *, force: bool = False
+    ) -> dict[Asset, list[str]]:
+        """Remove the stages of assets, these outputs of theirs, and ignore entries; the paths that went.
 
         The cache keeps what it has. Raises StageError, before anything is removed, when an output
         holds what the cache does not have, unless `force`.
         """
         from dvc.dvcfile import Lockfile
 
-        outputs = {asset: asset.outputs for asset in assets}
-        paths = [path for paths in outputs.values() for path in paths]
-        with self._working_on("dvc remove"), self._alone_with(paths):
+        every = [path for paths in outputs.values() for path in paths]
+        with self._working_on("dvc remove"), self._alone_with(every):
             present = {asset: list(filter(self._is_there, paths)) for asset, paths in outputs.items()}
-            for path in (path for paths in present.values() for path in paths):
-                if not force and not self._is_kept(path):
-                    raise StageError(
-                        f"{path} holds what the cache does not have",
-                        "'dvc commit' keeps it; --force deletes it",
-                    )
+            for asset, paths in present.items():
+                for path in paths:
+                    if not force and not self._is_kept(path):
+                        raise _not_kept(asset, path)
             for path in (path for paths in present.values() for path in paths):
                 self._remove(path)
             lock = Lockfile(self._dvc, str(self._root / "dvc.lock"))
             self._forget(lock, [f"unzip@{asset.name}" for asset in outputs])
             for asset in outputs:
                 (self._root / asset.stage).unlink(missing_ok=True)
-            git_ignore.unignore(self._root, paths)
+            git_ignore.unignore(self._root, [path for asset in outputs for path in asset.outputs])
         return present
 
     def _remove(self, path: str) -> None:
@@ -277,6 +284,47 @@ class Repository:
         """The output of the asset's import stage, as DVC has it."""
         return self._dvc.stage.load_one(str(self._root / asset.stage)).outs[0]
 
+    def has_contents(self, asset: Asset, stage: ImportStage) -> bool:
+        """Whether the cache has all contents of the archive that the stage records."""
+        made = dvc_lock.read(self._root).get(asset.name)
+        return made is not None and made.archive == stage.md5 and self._is_cached(made.contents)
+
+    def free(self, archives: Mapping[Asset, str], *, force: bool = False) -> dict[Asset, int]:
+        """Delete archives, by their md5, from workspace and cache; the bytes of disk that came free.
+
+        What another output of the repository shares stays in the cache. Raises StageError, before
+        anything is deleted, when the workspace holds what the cache does not have, or the cache lies
+        outside of the clone, where others may use it, unless `force`.
+        """
+        with self._working_on("dvc"), self._alone_with([asset.file for asset in archives]):
+            own = {str(self._root / asset.file) for asset in archives}
+            shared = self._oids(out for out in self._dvc.index.outs if out.fs_path not in own)
+            cache = self._dvc.cache.local
+            for asset in () if force else archives:
+                if not Path(cache.path).resolve().is_relative_to(self._root.resolve()):
+                    raise StageError(
+                        f"the cache {cache.path} lies outside of this clone, and others may use it",
+                        "--force frees the archive regardless",
+                    )
+                if self._is_there(asset.file) and not self._is_kept(asset.file):
+                    raise _not_kept(asset, asset.file)
+            return {
+                asset: _delete(
+                    [self._root / asset.file, *([] if md5 in shared else [Path(cache.oid_to_path(md5))])]
+                )
+                for asset, md5 in archives.items()
+            }
+
+    def _oids(self, outs: Iterable[Any]) -> set[str]:
+        """The objects of outputs, with the files of those that are folders."""
+        oids = set()
+        for out in outs:
+            if out.hash_info:
+                oids.add(out.hash_info.value)
+                tree = out.get_obj() if out.hash_info.isdir else None
+                oids |= {info.value for _, (_, info) in tree.iteritems()} if tree else set()
+        return oids
+
     def look(self, stages: Mapping[Asset, ImportStage | None]) -> dict[Asset, Presence]:
         """Look what is on this machine of each asset; `stages` are the import stages as they stand.
 
@@ -286,24 +334,18 @@ class Repository:
         return {asset: self._presence(asset, stage, made.get(asset.name)) for asset, stage in stages.items()}
 
     def _presence(self, asset: Asset, stage: ImportStage | None, made: Unzipped | None) -> Presence:
-        file_is_there = (self._root / asset.file).exists()
-        if stage is None:
-            return Presence(in_the_way=file_is_there)
-        archive, condition = self._find(asset.file, stage.md5)
-        in_the_way = condition is Condition.MODIFIED
-        if not asset.suffix:
-            return Presence(archive, None, condition, in_the_way=in_the_way)
+        archive, condition = self._find(asset.file, stage.md5 if stage else None)
+        in_the_way = condition in (Condition.OTHER, Condition.MODIFIED)
         arrived = PartFile(part_files(self._root), asset.name).arrived
         if archive is Location.UPSTREAM and arrived:
             archive = Location.PART_FILE
-        if made is None:
-            return Presence(archive, None, Condition.MISSING, arrived, in_the_way)
-        contents: Location | None
-        contents, condition = self._find(asset.dir, made.contents)
-        if made.archive != stage.md5:  # contents of another archive are not what is wanted
-            condition = Condition.OLDER if condition is Condition.AS_RECORDED else condition
-            contents = None
-        return Presence(archive, contents, condition, arrived, in_the_way)
+        if not asset.suffix:
+            return Presence(archive, None, condition, arrived, in_the_way)
+        if made and stage and made.archive == stage.md5:
+            contents, condition = self._find(asset.dir, made.contents)
+            return Presence(archive, contents, condition, arrived, in_the_way)
+        condition = self._condition(asset.dir, None, made.contents if made else None)
+        return Presence(archive, None, condition, arrived, in_the_way)
 
     def _find(self, path: str, oid: str | None) -> tuple[Location, Condition]:
         """Where on this machine recorded data is, and how what lies at its path compares with it."""
@@ -312,16 +354,20 @@ class Repository:
             return Location.WORKSPACE, condition
         return (Location.CACHE if oid and self._is_cached(oid) else Location.UPSTREAM), condition
 
-    def _condition(self, path: str, oid: str | None) -> Condition:
-        if not (self._root / path).exists():
+    def _condition(self, path: str, oid: str | None, former: str | None = None) -> Condition:
+        """How what lies at a path compares with the object recorded, and with the one before it."""
+        full = self._root / path
+        if not full.exists() or (oid is None and full.is_dir() and not any(full.iterdir())):
             return Condition.MISSING
-        if oid is None:
+        if oid is None and full.is_file():
             return Condition.MODIFIED
         value = self._content(path).hash_info.value
-        return Condition.AS_RECORDED if value == oid else Condition.MODIFIED
+        if value == oid:
+            return Condition.AS_RECORDED
+        return Condition.OTHER if value == former or self._is_cached(value) else Condition.MODIFIED
 
     def _content(self, path: str) -> Any:  # noqa: ANN401  # DVC publishes no types
-        """What lies at a path, as DVC's object of a file or of a folder."""
+        """The object of what lies at a path: a file, or a folder as a tree."""
         from dvc_data.hashfile.build import build
         from dvc_objects.fs.local import localfs
 
@@ -357,28 +403,24 @@ class Repository:
     def ask_team(
         self, stages: Mapping[Asset, ImportStage], presences: Mapping[Asset, Presence]
     ) -> dict[Asset, Presence]:
-        """Ask the team remote for what is not on this machine: the archives, or their contents."""
+        """Ask the team remote for what is not on this machine: the archives, and their contents."""
         made = dvc_lock.read(self._root)
-        archives = self._ask_team({asset: stage.md5 for asset, stage in stages.items() if stage.md5})
-        contents = self._ask_team(
-            {
-                asset: made[asset.name].contents
-                for asset, location in archives.items()
-                if location is Location.UPSTREAM
-                and asset.name in made
-                and made[asset.name].archive == stages[asset].md5
-            }
-        )
+        archives = {asset.name: stage.md5 for asset, stage in stages.items() if stage.md5}
+        contents = {
+            asset.name: made[asset.name].contents for asset in stages if presences[asset].contents is not None
+        }
+        locations = self._ask_team({*archives.values(), *contents.values()})
         return {
             asset: replace(
                 presences[asset],
-                archive=location,
-                contents=contents.get(asset, presences[asset].contents),
+                archive=locations[archives[asset.name]],
+                contents=locations[contents[asset.name]] if asset.name in contents else None,
             )
-            for asset, location in archives.items()
+            for asset in stages
+            if asset.name in archives
         }
 
-    def _ask_team(self, oids: Mapping[Asset, str]) -> dict[Asset, Location]:
+    def _ask_team(self, oids: Iterable[str]) -> dict[str, Location]:
         """TEAM where the team remote has an object, UPSTREAM where not, UNKNOWN when it cannot be asked."""
         from dvc.config import NoRemoteError
 
@@ -392,16 +434,17 @@ class Repository:
                 return error
             return Location.TEAM
 
-        questions = {asset.name: partial(ask, oid) for asset, oid in oids.items()}
-        answers = ask_all(questions, DEADLINE, "the team remote")
-        locations: dict[Asset, Location] = {}
-        for asset in oids:
-            answer = answers.get(asset.name, TimeoutError(f"no answer within {DEADLINE:.0f} seconds"))
+        answers = ask_all({oid: partial(ask, oid) for oid in oids}, DEADLINE, "the team remote")
+        locations: dict[str, Location] = {}
+        failures = []
+        for oid in oids:
+            answer = answers.get(oid, TimeoutError(f"no answer within {DEADLINE:.0f} seconds"))
             if isinstance(answer, Exception):
-                words = str(answer).partition("\n")[0] or type(answer).__name__
-                note(f"the team remote cannot be asked for {asset.file}: {words}")
+                failures.append(str(answer).partition("\n")[0] or type(answer).__name__)
                 answer = Location.UNKNOWN
-            locations[asset] = answer
+            locations[oid] = answer
+        if failures:
+            note(f"the team remote cannot be asked: {failures[0]}")
         return locations
 
     def objects(self) -> Objects:
@@ -456,6 +499,27 @@ class Repository:
             raise
         except Exception as error:  # noqa: BLE001  # DVC lets through what its clients raise
             raise _dvc_says(what, error) from None
+
+
+def _not_kept(asset: Asset, path: str) -> StageError:
+    target = asset.stage if path == asset.file else f"unzip@{asset.name}"
+    return StageError(
+        f"{path} holds what the cache does not have",
+        f"'dvc commit --force {target}' keeps it; --force deletes it",
+    )
+
+
+def _delete(paths: Iterable[Path]) -> int:
+    """Delete files; the bytes that came free, which are none while a file has other names."""
+    files = [(path, path.lstat()) for path in paths if path.is_symlink() or path.exists()]
+    freed = {
+        status.st_ino: status.st_size
+        for _, status in files
+        if status.st_nlink <= sum(other.st_ino == status.st_ino for _, other in files)
+    }
+    for path, _ in files:
+        path.unlink()
+    return sum(freed.values())
 
 
 def _dvc_says(what: str, error: Exception) -> StageError:

@@ -1,0 +1,83 @@
+"""The commit that a command asks for: every path of ours that git sees changed, as a line to type.
+
+The list that DVC prints leaves out `params.yaml` and `.gitignore` files: who pulls such a commit gets
+an archive, no data, and "up to date".
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from datarepo.pipeline import catalogue, dvc_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from datarepo.pipeline.catalogue import Asset
+
+_MANY = 4  # stages of a folder, above which its pattern is easier to read
+
+
+def commit_line(root: Path, paths: Iterable[str], message: str, coming: Iterable[str] = ()) -> str:
+    """The command that commits those of the paths that have changed; empty when none has.
+
+    It is to be typed at the root. `coming` are paths that will have changed by then.
+    """
+    wanted = sorted({*changed(root, paths), *coming})
+    if not wanted:
+        return ""
+    return f'git add {" ".join(map(shlex.quote, _short(root, wanted)))} && git commit -m "{message}"'
+
+
+def paths(assets: Iterable[Asset]) -> list[str]:
+    """All that git keeps of assets: stages, ignore files, parameters, lock and sources."""
+    kept = dict.fromkeys([catalogue.FILE, dvc_lock.FILE, ".dvc/config"])
+    for asset in assets:
+        kept |= dict.fromkeys([asset.stage])
+        kept |= dict.fromkeys(str(PurePosixPath(path).with_name(".gitignore")) for path in asset.outputs)
+    return list(kept)
+
+
+def changed(root: Path, paths: Iterable[str]) -> dict[str, str]:
+    """Those of the paths (from the root) that differ from the last commit, each with git's two letters.
+
+    Where git cannot tell, all that are there count, as `??`.
+    """
+    wanted = list(paths)
+    if not wanted:
+        return {}  # git would tell of all there is
+    prefix = _git(root, "rev-parse", "--show-prefix").stdout.strip()  # the root need not be that of git
+    options = ("--porcelain", "--no-renames", "--untracked-files=all", "-z")
+    answer = _git(root, "status", *options, "--", *wanted)
+    if answer.returncode:
+        return {path: "??" for path in wanted if (root / path).exists()}
+    entries = (entry for entry in answer.stdout.split("\0") if entry)
+    return {entry[3:].removeprefix(prefix): entry[:2] for entry in entries}
+
+
+def at_head(root: Path, path: str) -> str:
+    """The text of a file in the last commit, empty when it is not there."""
+    answer = _git(root, "show", f"HEAD:./{path}")
+    return "" if answer.returncode else answer.stdout
+
+
+def _short(root: Path, paths: list[str]) -> list[str]:
+    """The paths, with one pattern for many stages of a folder, when no other stage there has changed."""
+    folders: dict[str, list[str]] = {}
+    for path in paths:
+        if path.endswith(".dvc"):
+            folders.setdefault(str(PurePosixPath(path).parent), []).append(path)
+    for folder, stages in folders.items():
+        pattern = f"{folder}/*.dvc"
+        if len(stages) > _MANY and set(changed(root, [pattern])) <= set(stages):
+            paths = sorted({*paths, pattern} - set(stages))
+    return paths
+
+
+def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ("git", "-C", str(root), *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
