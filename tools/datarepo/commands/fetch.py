@@ -37,7 +37,7 @@ from datarepo.commands.transfer import (
 )
 from datarepo.console import size
 from datarepo.errors import BlobChangedError, Interruption, StageError, UsageError
-from datarepo.pipeline import catalogue, dvc_lock, import_stage
+from datarepo.pipeline import catalogue, commit, dvc_lock, import_stage
 from datarepo.pipeline.background import RepositoryProcess
 from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.remotes import Remotes
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from datarepo.pipeline.catalogue import Asset, Catalogue
     from datarepo.pipeline.import_stage import ImportStage
 
+_MANY = 10  # assets that a commit's message does not name
 _HERE = (Location.WORKSPACE, Location.CACHE)
 
 
@@ -143,7 +144,9 @@ def fetch(
                 if plan.step in (Step.UNPACK, Step.DOWNLOAD)
             }
             reports = _run(job, process, plans, transfers, path)
-    return FetchReport(reports, unzips, partial(at_root, root))
+    told = ", ".join(report.asset.name for report in reports)
+    line = commit.commit_line(root, commit.paths(assets), f"Add {told if len(reports) < _MANY else 'assets'}")
+    return FetchReport(reports, unzips, line, partial(at_root, root))
 
 
 def wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) -> list[Asset]:

@@ -102,19 +102,23 @@ class FetchReport(Report):
 
     assets: Sequence[AssetReport]
     unzips: bool = True
+    commit: str = ""  # the command that commits what has changed
     typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     @property
     def next(self) -> str:
         """What to run next, empty when there is nothing left to do."""
-        targets = [f"unzip@{each.asset.name}" for each in self.assets if each.asset.suffix]
-        return "" if self.unzips or not targets else self.typed(f"dvc repro {' '.join(targets)}")
+        targets = [f"unzip@{report.asset.name}" for report in self.assets if report.asset.suffix]
+        command = self.commit if self.unzips or not targets else f"dvc repro {' '.join(targets)}"
+        return self.typed(command)
 
     def lines(self) -> Iterable[str]:
         """The lines of each asset, and what to run next."""
         for asset in self.assets:
             yield from asset.lines()
         yield f"next: {self.next or 'nothing, it is here as it is recorded'}"
+        if self.next and self.next == self.typed(self.commit):
+            yield "then: dvc push && git push    shares it; tools/set-remote says where"
 
     def document(self) -> dict[str, Any]:
         """Sizes in bytes, times in seconds."""
