@@ -251,3 +251,21 @@ def test_a_url_of_a_missing_blob_changes_no_file(clone: Clone, upstream: Azurite
         "hint: check the spelling of the URL, and that the blob has not been moved; letter case counts",
     ]
     assert clone.files() == before
+
+
+def test_a_source_added_on_a_branch_leaves_the_others_working(untouched: Clone, upstream: Azurite) -> None:
+    """`.dvc/config.local` has its SAS on every branch, and the committed configuration of this one alone has it."""
+    branch = untouched.ok("git", "branch", "--show-current").strip()
+    untouched.ok("git", "checkout", "--quiet", "-b", "another")
+    untouched.tool("add-asset", "mine", "--url", url(upstream, "datasets/GQA.zip"))
+    untouched.ok("git", "add", "--all")
+    untouched.ok("git", "commit", "--message", "Add mine")
+
+    untouched.ok("git", "checkout", "--quiet", branch)
+    status, listed = untouched.run("dvc", "status"), untouched.tool("list-assets")
+
+    assert (status.code, listed.code, listed.stderr) == (0, 0, "")
+    assert "biglmdiag-oscar" not in (untouched.path / ".dvc/config").read_text()
+    untouched.ok("git", "checkout", "--quiet", "another")
+    untouched.ok("dvc", "repro")
+    assert untouched.tree("data/mine") == samples.tree("GQA")
