@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.clones import Clone
 
+collect_ignore = ["killed"]  # a program of its own, which test_kills.py has other processes run
+
 # A run in the background may have Ctrl-C ignored, which the commands under test would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
