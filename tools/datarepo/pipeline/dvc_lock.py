@@ -53,5 +53,5 @@ def read(root: Path) -> dict[str, Unzipped]:
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, IndexError, TypeError):
         raise StageError(
             f"{FILE} is not as DVC writes it; is it in the middle of a merge?",
-            f"'git checkout --ours {FILE}' (or --theirs), then dvc repro, settle a conflict in it",
+            f"'git checkout --ours {FILE}', then 'dvc repro --pull', settle a conflict in it",
         ) from None
