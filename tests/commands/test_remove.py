@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -100,7 +101,7 @@ def test_paths_are_those_from_the_root_wherever_it_is_typed(clone: Clone) -> Non
 
     assert (result.code, json.loads(result.stdout)) == (
         0,
-        [{"name": "vqa", "removed": ["archives/vqa.zip", "data/vqa"]}],
+        [{"name": "vqa", "removed": ["archives/vqa.zip", "data/vqa"], "part_file": 0}],
     )
     assert not (clone.path / "data/vqa").exists()
 
@@ -222,6 +223,20 @@ def test_an_archive_that_cannot_be_had_again_is_not_freed(
     )
     assert clone.tool("remove-asset", "vqa", "--archive", "--force").code == 0
     assert clone.tree("data/vqa") == samples.tree("vqa")
+
+
+def test_the_team_remote_serves_where_upstream_cannot_be_asked(clone: Clone, upstream: Azurite) -> None:
+    """The SAS has expired: pushed, the archive is freed all the same."""
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    clone.use(upstream.connection_string(upstream.sas(expiry=datetime(2024, 1, 1, tzinfo=timezone.utc))))
+
+    kept = clone.tool("remove-asset", "vqa", "--archive")
+    clone.ok("dvc", "push", "archives/vqa.zip.dvc")
+    freed = clone.tool("remove-asset", "vqa", "--archive")
+
+    assert (kept.code, freed.code) == (1, 0)
+    assert kept.error == "error: neither upstream nor the team remote has the archive of vqa any more"
 
 
 def test_an_archive_is_kept_until_its_contents_are(clone: Clone) -> None:

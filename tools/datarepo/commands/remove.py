@@ -16,7 +16,7 @@ from datarepo.azure.part_file import PartFile
 from datarepo.commands.report import Report
 from datarepo.commands.transfer import disown
 from datarepo.console import size
-from datarepo.errors import StageError, UsageError
+from datarepo.errors import SasError, StageError, UsageError
 from datarepo.pipeline import catalogue, commit, dvc_lock, import_stage
 from datarepo.pipeline.location import Location
 from datarepo.pipeline.remotes import Remotes
@@ -176,11 +176,14 @@ def _nowhere_else(root: Path, repository: Repository, stages: Mapping[Asset, Imp
     """The assets whose archive neither upstream nor the team remote has, as far as these can be asked."""
     remotes = Remotes(root)
     addresses = {asset.name: Address(remotes.source(asset.source), asset.path) for asset in stages}
-    answers = blob.try_ask(addresses)
+    try:
+        answers = blob.try_ask(addresses)
+    except SasError:  # one that has expired opens nothing: the team remote is left
+        answers = {}
     away = {
         asset: stage
         for asset, stage in stages.items()
-        if not (isinstance(answer := answers[asset.name], Blob) and stage.describes(answer))
+        if not (isinstance(answer := answers.get(asset.name), Blob) and stage.describes(answer))
     }
     if not away:
         return []
