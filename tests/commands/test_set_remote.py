@@ -140,7 +140,7 @@ def test_the_url_is_for_everybody_and_the_secret_beside_it_for_its_owner(
         f"azure://team/oscar: {WROTE}",
         ".dvc/config names it, for everybody",
         ".dvc/config.local keeps what is yours of it: git ignores it, and only you can read it",
-        "next: git add .dvc/config && git commit -m 'Share through azure://team/oscar' && dvc push",
+        'next: git add .dvc/config && git commit -m "Share through azure://team/oscar" && dvc push',
     ]
     assert path.read_text() == before.replace(
         "    url = ../../oscar-team-remote\n", f"    url = azure://team/oscar\n    account_name = {ACCOUNT}\n"
@@ -161,7 +161,7 @@ def test_a_folder_is_stored_as_it_was_typed_and_nothing_is_left_in_it(untouched:
         f"""../../share: {WROTE}
 .dvc/config names it, for everybody
 .dvc/config.local keeps what is yours of it: git ignores it, and only you can read it
-next: cd .. && git add .dvc/config && git commit -m 'Share through ../../share' && dvc push
+next: cd .. && git add .dvc/config && git commit -m "Share through ../../share" && dvc push
 """,
     )
     assert "    url = ../../share\n" in (untouched.path / ".dvc/config").read_text()
@@ -175,7 +175,7 @@ next: cd .. && git add .dvc/config && git commit -m 'Share through ../../share' 
         "new": False,
         "write": True,
         "delete": True,
-        "next": "dvc push",
+        "next": 'git add .dvc/config && git commit -m "Share through ../../share" && dvc push',
     }
     assert untouched.files() == files
 

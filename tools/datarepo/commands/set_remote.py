@@ -10,7 +10,6 @@ set_remote
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from datarepo.commands.report import Report
 from datarepo.errors import RemoteError, UsageError
 from datarepo.pipeline import probe, team_remote
+from datarepo.pipeline.commit import commit_line
 from datarepo.pipeline.remotes import PRIVATE, PUBLIC, read_file, write_private, write_public
 from datarepo.pipeline.root import at_root, find_root, writing
 from datarepo.pipeline.team_remote import NAME
@@ -36,17 +36,16 @@ class RemoteReport(Report):
 
     remote: TeamRemote
     rights: Rights
-    is_new: bool
+    is_new: bool  # to the committed configuration
     kept: bool  # whether something was kept in the private configuration
+    commit: str  # what commits it, empty when that is done
     typed: Callable[[str], str]  # how a command is to be typed in the current folder
 
     @property
     def next(self) -> str:
         """What to run next."""
-        if not self.is_new:
-            return self.typed("dvc push" if self.rights.write else "dvc pull")
-        message = shlex.quote(f"Share through {self.remote.url}")
-        return self.typed(f"git add {PUBLIC} && git commit -m {message} && dvc push")
+        transfer = "dvc push" if self.rights.write else "dvc pull"
+        return self.typed(f"{self.commit} && {transfer}" if self.commit else transfer)
 
     def lines(self) -> Iterable[str]:
         """What works, what was written where, who needs what, and what to run next."""
@@ -114,7 +113,8 @@ def set_remote(url: str | None, options: Mapping[str, str | None], secret: str |
             write_private(root, NAME, new_private)
         if is_new:
             write_public(root, NAME, new_public)
-    return RemoteReport(remote, rights, is_new, given, partial(at_root, root))
+        commit = commit_line(root, [PUBLIC], f"Share through {remote.url}")
+    return RemoteReport(remote, rights, is_new, given, commit, partial(at_root, root))
 
 
 def _typed(url: str, root: Path) -> str:
