@@ -6,9 +6,12 @@ A few writes of each command are tried; EVERY_KILL=1 in the environment tries al
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
+import shutil
 import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,6 +116,7 @@ def test_killed_before_any_write_a_command_makes_it_good_when_it_is_run_again(
         assert seen_by_git(victim) == seen_by_git(undisturbed), before
         assert unfinished(victim) == [], before
         victim.assert_no_signature_stored()
+        shutil.rmtree(victim.path)
 
 
 def test_an_object_that_a_killed_run_left_empty_is_not_taken_for_the_archive(clone: Clone) -> None:
@@ -128,3 +132,18 @@ def test_an_object_that_a_killed_run_left_empty_is_not_taken_for_the_archive(clo
 
     assert result.code == 0, result.said
     assert (cached.read_bytes(), (clone.path / "archives/vqa.zip").read_bytes()) == (content, content)
+
+
+def test_a_killed_process_that_nobody_waited_for_holds_no_lock(clone: Clone) -> None:
+    """It is among DVC's readers and writers, and still has a number; in a container nobody may ever wait for it."""
+    clone.tool("add-asset", "vqa")
+    with subprocess.Popen(["sleep", "60"]) as dead:
+        dead.kill()
+        os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # dead, and left as it is
+        entry = {"pid": dead.pid, "cmd": "tools/fetch-asset vqa"}
+        rwlock = {"read": {}, "write": {str(clone.path / "data/vqa"): entry}}
+        (clone.path / ".dvc/tmp/rwlock").write_text(json.dumps(rwlock))
+
+        result = clone.tool("fetch-asset", "vqa")
+
+    assert (result.code, result.stderr) == (0, "")

@@ -435,12 +435,15 @@ def test_takes_an_archive_without_a_network(proxied: Clone, publisher: Azurite, 
     ],
 )
 def test_takes_no_other_file(proxied: Clone, tmp_path: Path, content: bytes, words: str) -> None:
-    """A file that is not the recorded archive changes nothing."""
+    """A file that is not the recorded archive changes nothing, and what has arrived over the network is kept."""
     (tmp_path / "usb.zip").write_bytes(content)
+    (proxied.path / PART).parent.mkdir(exist_ok=True)
+    (proxied.path / PART).write_bytes(CONTENT[:RANGE])
     result = proxied.tool("fetch-asset", "--no-unzip", "vqa", "--from", str(tmp_path / "usb.zip"))
     assert result.code == 1
     assert words in result.error
     assert_nothing_visible(proxied)
+    assert (proxied.path / PART).read_bytes() == CONTENT[:RANGE]
     assert [path.name for path in (proxied.path / PART).parent.glob("*.carried")] == []
 
 

@@ -5,6 +5,8 @@ module under any Python, and go on under that of `.venv`.
 """
 
 import os
+import pwd
+import shlex
 import signal
 import sys
 
@@ -33,6 +35,7 @@ def run(command):
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    _name_the_user()
     try:
         from datarepo.cli import main
     except ModuleNotFoundError as error:
@@ -43,6 +46,28 @@ def run(command):
             "run 'make setup' in " + ROOT,
         )
     main(command)
+
+
+def _name_the_user():
+    """Set what DVC fails without, where a container has no name for the user's id, or no home to write to.
+
+    A user needs the same for DVC's own commands, and is told.
+    """
+    lacking = {}
+    if not any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):  # as getpass asks
+        try:
+            pwd.getpwuid(os.getuid())
+        except KeyError:
+            lacking["USER"] = str(os.getuid())
+    folder = os.path.expanduser(os.path.join("~", ".azure"))  # of Azure's client
+    while not os.path.exists(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    if not os.environ.get("AZURE_CONFIG_DIR") and not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
+        lacking["AZURE_CONFIG_DIR"] = os.path.join(ROOT, ".dvc", "tmp", "azure")
+    if lacking:
+        os.environ.update(lacking)
+        settings = " ".join(name + "=" + shlex.quote(value) for name, value in lacking.items())
+        print("no name or no home for this user here; dvc needs: export " + settings, file=sys.stderr)
 
 
 def _has_dependencies():

@@ -177,7 +177,7 @@ def unreachable(address: Address, reason: object, deadline: float = DEADLINE) ->
             f"the host {host} is not trusted: {reason.reason or reason}",
             "behind a proxy with a certificate authority of its own, set SSL_CERT_FILE to its certificate",
         )
-    words = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    words = getattr(reason, "strerror", None) or " ".join(str(reason).split()) or type(reason).__name__
     return BlobError(
         f"the host {host} cannot be reached: {words}",
         "check the network (a proxy is taken from HTTPS_PROXY), and try again",

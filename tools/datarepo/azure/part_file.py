@@ -1,9 +1,10 @@
 """A part file: what has arrived of an archive so far, and how far it can be relied on.
 
 fetch/
-├── vqa.part    the bytes, each at its place; between the finished spans stands anything
-├── vqa.json    {"etag": …, "size": …, "done": [[0, 8388608], …], "md5": null}
-└── vqa.lock    held by the run that works on them
+├── vqa.part       the bytes, each at its place; between the finished spans stands anything
+├── vqa.json       {"etag": …, "size": …, "done": [[0, 8388608], …], "md5": null}
+├── vqa.carried    instead of them, the copy of a file that is carried in by hand
+└── vqa.lock       held by the run that works on them
 
 The state is that of a blob's version (ETag and length), whatever URL and SAS brought the bytes. A span
 is claimed after its bytes have reached the disk, so that neither kill -9 nor a power cut makes a claim
@@ -133,6 +134,7 @@ class PartFile:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
         self.path = self.folder / f"{name}.part"
+        self.carried = self.folder / f"{name}.carried"
         self._state_file = self.folder / f"{name}.json"
         self._name = name
         self.state = State("", 0)
@@ -189,5 +191,12 @@ class PartFile:
 
     def discard(self) -> None:
         """Remove the bytes and the state."""
-        self.path.unlink(missing_ok=True)  # first: bytes without a state are a restart, never the reverse
-        self._state_file.unlink(missing_ok=True)
+        # The bytes first: without a state they are a restart, never the reverse.
+        for path in (self.path, self._state_file, self.carried):
+            path.unlink(missing_ok=True)
+
+    def drop(self) -> None:
+        """Discard what is there of an archive that nobody waits for, once no other run is at work on it."""
+        if any(path.exists() for path in (self.path, self._state_file, self.carried)):
+            with self.locked():
+                self.discard()

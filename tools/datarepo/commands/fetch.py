@@ -29,6 +29,7 @@ from datarepo.commands.transfer import (
     Job,
     Recorder,
     Transfer,
+    disown,
     from_archive,
     from_blob,
     from_file,
@@ -315,7 +316,9 @@ def _run(
     if links:
         with writing(job.root):
             process.submit(Repository.complete, links).result()
-    reports = {plan.asset: _linked(job, plan) for plan in plans if plan.asset not in transfers}
+    settled = [plan for plan in plans if plan.asset not in transfers]
+    _clear(job.root, settled)
+    reports = {plan.asset: _linked(job, plan) for plan in settled}
     recorder = Recorder(job.root, process)
     at_work: Transfer | None = None
     try:
@@ -350,6 +353,15 @@ def _run(
         raise
     reports |= {report.asset: report for report in recorder.reports}
     return [reports[plan.asset] for plan in plans]
+
+
+def _clear(root: Path, plans: Sequence[Plan]) -> None:
+    """Remove what a run has left that was killed when all was recorded."""
+    for plan in plans:
+        if plan.presence.archive in _HERE:
+            PartFile(part_files(root), plan.asset.name).drop()
+        if plan.presence.is_ready:
+            disown(root, plan.asset)
 
 
 def _link(plan: Plan) -> Arrival:

@@ -109,10 +109,10 @@ def remove(names: Iterable[str], *, force: bool = False) -> RemoveReport:
             {asset: _outputs(root, asset, asset.name in known.used, asset.name in made) for asset in assets},
             force=force,
         )
-        rest = [known.assets[name] for name in known.used if known.assets[name] not in assets]
-        catalogue.save(root, catalogue.with_used(text, rest))
         for asset in assets:
             _discard(root, asset)
+        rest = [known.assets[name] for name in known.used if known.assets[name] not in assets]
+        catalogue.save(root, catalogue.with_used(text, rest))
         told = ", ".join(asset.name for asset in assets) if len(assets) <= 3 else f"{len(assets)} assets"
         line = commit.commit_line(root, commit.paths([*assets, *rest]), f"Remove {told}")
     return RemoveReport(removed, parts, line, partial(at_root, root))
@@ -127,10 +127,7 @@ def _outputs(root: Path, asset: Asset, is_used: bool, is_made: bool) -> list[str
 
 def _discard(root: Path, asset: Asset) -> None:
     disown(root, asset)
-    part_file = PartFile(part_files(root), asset.name)
-    if part_file.path.exists():
-        with part_file.locked():
-            part_file.discard()
+    PartFile(part_files(root), asset.name).drop()
 
 
 def free_archives(names: Iterable[str], *, force: bool = False) -> FreedReport:

@@ -164,7 +164,8 @@ class Transfer:
             said = {"the publisher's Content-MD5": self._published, self.asset.stage: self._stage.md5}
             expected = {whose: value for whose, value in said.items() if value}
             if wrong := _mismatch(md5, expected):
-                self._forget(incoming)
+                if incoming.path == self.part_file.path:  # not for a wrong file carried in
+                    self._forget()
                 raise self._not_as_published(incoming, wrong)
             if incoming.path == self.part_file.path:
                 self.part_file.seal(md5)
@@ -217,13 +218,10 @@ class Transfer:
 
     def close(self) -> None:
         """Let go of what DVC has recorded by now."""
-        if self._incoming:
-            self._forget(self._incoming)
+        self._forget()
         self.release()
 
-    def _forget(self, incoming: Incoming) -> None:
-        if incoming.path.parent == self.part_file.folder:
-            incoming.path.unlink(missing_ok=True)
+    def _forget(self) -> None:
         self.part_file.discard()
         disown(self._job.root, self.asset)
 
@@ -275,7 +273,7 @@ def from_file(asset: Asset, path: Path) -> Callable[[PartFile], contextlib.Abstr
 
     @contextlib.contextmanager
     def opened(part_file: PartFile) -> Iterator[Incoming]:
-        carried = part_file.folder / f"{asset.name}.carried"
+        carried = part_file.carried
         carried.unlink(missing_ok=True)
         length = path.stat().st_size
         cloned = _reflink(path, carried)

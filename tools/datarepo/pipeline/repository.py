@@ -469,15 +469,24 @@ class Repository:
             yield
 
     def _mend_rwlock(self) -> None:
-        """Remove DVC's list of who reads and writes what, when a killed run has left half of it.
+        """Remove DVC's list of who reads and writes what, when a killed run has left half of it, or itself.
 
-        DVC writes it in place, and refuses to work with what it cannot read. Held under DVC's lock.
+        DVC writes it in place, and refuses to work with what it cannot read. It strikes out who is gone,
+        but not a killed process that nobody has waited for, and in a container perhaps nobody ever will.
+        Held under DVC's lock.
         """
         path = Path(self._dvc.tmp_dir) / "rwlock"
         with contextlib.suppress(FileNotFoundError):
             try:
-                json.loads(path.read_text(encoding="utf-8"))
-            except ValueError:
+                document = json.loads(path.read_text(encoding="utf-8"))
+                entries = [entry for names in document.values() for entry in names.values()]
+                infos = [
+                    info for entry in entries for info in (entry if isinstance(entry, list) else [entry])
+                ]
+                is_needed = not infos or any(_is_alive(int(info["pid"])) for info in infos)
+            except (ValueError, AttributeError, TypeError, KeyError):
+                is_needed = False
+            if not is_needed:
                 path.unlink()
 
     @contextlib.contextmanager
@@ -520,6 +529,15 @@ def _delete(paths: Iterable[Path]) -> int:
     for path, _ in files:
         path.unlink()
     return sum(freed.values())
+
+
+def _is_alive(pid: int) -> bool:
+    import psutil  # type: ignore[import-untyped]  # which DVC brings, and asks the same
+
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _dvc_says(what: str, error: Exception) -> StageError:

@@ -1,0 +1,45 @@
+"""Users as containers have them: an id without a name, a home that is none."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import samples
+
+if TYPE_CHECKING:
+    from tests.clones import Clone
+
+NAMELESS = ["unshare", "--user", "--map-user=54321"]
+
+
+def has_user_namespaces() -> bool:
+    """Whether this machine lets a test be somebody else."""
+    return bool(shutil.which("unshare")) and subprocess.run([*NAMELESS, "true"], check=False).returncode == 0
+
+
+@pytest.mark.skipif(not has_user_namespaces(), reason="no user namespaces on this machine")
+def test_a_user_without_name_and_home_is_told_what_dvc_needs(clone: Clone) -> None:
+    """The commands of tools/ do without, and DVC itself works with what they say."""
+    clone.home.chmod(0o555)
+    needs = f"export USER=54321 AZURE_CONFIG_DIR={clone.path}/.dvc/tmp/azure"
+    expected = f"no name or no home for this user here; dvc needs: {needs}\n"
+
+    results = [
+        clone.run(*NAMELESS, *command)
+        for command in (
+            ["tools/add-asset", "vqa"],
+            ["tools/fetch-asset", "vqa", "--no-unzip"],
+            ["tools/list-assets"],
+        )
+    ]
+    without = clone.run(*NAMELESS, "dvc", "status")
+    repro = clone.run(*NAMELESS, "sh", "-c", f"{needs} && dvc repro")
+
+    assert [(result.code, result.stderr) for result in results] == 3 * [(0, expected)]
+    assert without.code != 0
+    assert repro.code == 0, repro.said
+    assert clone.tree("data/vqa") == samples.tree("vqa")
