@@ -109,10 +109,10 @@ def remove(names: Iterable[str], *, force: bool = False) -> RemoveReport:
             {asset: _outputs(root, asset, asset.name in known.used, asset.name in made) for asset in assets},
             force=force,
         )
+        rest = [known.assets[name] for name in known.used if known.assets[name] not in assets]
         for asset in assets:
             _discard(root, asset)
-        rest = [known.assets[name] for name in known.used if known.assets[name] not in assets]
-        catalogue.save(root, catalogue.with_used(text, rest))
+        catalogue.save(root, catalogue.with_used(text, rest))  # last: until then the same command goes on
         told = ", ".join(asset.name for asset in assets) if len(assets) <= 3 else f"{len(assets)} assets"
         line = commit.commit_line(root, commit.paths([*assets, *rest]), f"Remove {told}")
     return RemoveReport(removed, parts, line, partial(at_root, root))
