@@ -93,6 +93,34 @@ def test_archives_alone_are_pulled_and_unzipped_with_one_command(shared: Clone) 
     assert "up to date" in theirs.ok("dvc", "repro")
 
 
+def test_the_archive_of_one_asset_is_pulled_and_unzipped_by_name(shared: Clone) -> None:
+    """Others may be in use, and need not be here."""
+    shared.ok("dvc", "push", "archives/vqa.zip.dvc")
+    theirs = shared.colleague()
+
+    theirs.ok("dvc", "pull", "archives/vqa.zip.dvc")
+    theirs.ok("dvc", "repro", "unzip@vqa")
+
+    assert theirs.tree("data/vqa") == samples.tree("vqa")
+    assert theirs.ok("git", "status", "--porcelain") == ""
+
+
+def test_the_archive_beside_the_contents_makes_plain_repro_work_again(
+    clone: Clone, upstream: Azurite
+) -> None:
+    """From upstream, verified against the md5 that is recorded."""
+    add(clone, "vqa")
+    clone.ok("dvc", "push", "unzip")
+    theirs = clone.colleague()
+    theirs.use(upstream.connection_string(upstream.sas()))
+    theirs.ok("dvc", "pull", "unzip")
+
+    assert theirs.tool("fetch-asset", "vqa", "--no-unzip").code == 0
+
+    assert "up to date" in theirs.ok("dvc", "repro")
+    assert theirs.ok("git", "status", "--porcelain") == ""
+
+
 # Two branches, two assets.
 
 

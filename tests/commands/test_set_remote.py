@@ -205,6 +205,23 @@ def test_moving_on_leaves_nothing_of_the_storage_before(
     assert "access_key_id" not in (untouched.path / ".dvc/config.local").read_text()
 
 
+def test_a_commit_that_names_another_kind_works_with_the_configuration_of_today(
+    untouched: Clone, amazon: Way, azure: Way
+) -> None:
+    """DVC puts both files together, and knows no endpoint of Azure's by the name that S3 has for it."""
+    untouched.ok("git", "branch", "--move", "main")
+    for way in (amazon, azure):
+        way.set(untouched)
+        untouched.ok("git", "commit", "--all", "--message", f"Share through {way.url}")
+    untouched.ok("git", "checkout", "--quiet", "HEAD~1")
+
+    refused = untouched.run("dvc", "status")
+    untouched.ok("git", "checkout", "main", "--", ".dvc/config")
+
+    assert (refused.code, "extra keys not allowed" in refused.stderr) == (251, True)
+    untouched.ok("dvc", "status")
+
+
 def test_a_colleague_follows_when_the_remote_has_moved(untouched: Clone, amazon: Way, folder: Way) -> None:
     """What they keep for the storage before would lead DVC there."""
     amazon.set(untouched)
