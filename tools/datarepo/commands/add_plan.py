@@ -81,7 +81,7 @@ class Plan:
             return (Step("checkout", self.target),)
         if self.data is Location.TEAM:
             return (Step("pull", self.target),)
-        if self.presence.archive in (Location.WORKSPACE, Location.CACHE):
+        if self.presence.archive.is_here:
             return (Step("repro", self.target),)
         if self.presence.archive is Location.TEAM:
             return Step("pull", self.asset.stage), Step("repro", self.target)
@@ -254,7 +254,7 @@ def _mends(plan: Plan) -> str:
     keep = f"{bring if plan.asset.suffix else ''}dvc commit --force {target}"
     if plan.data is Location.CACHE:
         undo = f"dvc checkout --force {target}"
-    elif plan.asset.suffix and plan.presence.archive in (Location.WORKSPACE, Location.CACHE):
+    elif plan.asset.suffix and plan.presence.archive.is_here:
         undo = f"dvc repro --force {target}"
     else:
         undo = f"dvc pull --force {target}"

@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from datarepo.pipeline.import_stage import ImportStage
 
 _MANY = 10  # assets that a commit's message does not name
-_HERE = (Location.WORKSPACE, Location.CACHE)
 
 
 class Step(Enum):
@@ -85,11 +84,11 @@ def decide(asset: Asset, presence: Presence, *, unzips: bool) -> Step:
     """
     if unzips and asset.suffix:
         if presence.is_ready:
-            return Step.LINK if presence.archive in _HERE else Step.NOTHING
+            return Step.LINK if presence.archive.is_here else Step.NOTHING
         if presence.contents is Location.CACHE:
             return Step.LINK
-        return Step.UNPACK if presence.archive in _HERE else Step.DOWNLOAD
-    return Step.LINK if presence.archive in _HERE else Step.DOWNLOAD
+        return Step.UNPACK if presence.archive.is_here else Step.DOWNLOAD
+    return Step.LINK if presence.archive.is_here else Step.DOWNLOAD
 
 
 def fetch(
@@ -234,9 +233,7 @@ def _ask(root: Path, plans: Sequence[Plan]) -> tuple[dict[Asset, Address], dict[
     answers = blobs.ask({asset.name: address for asset, address in addresses.items()})
     for plan in plans:
         if not plan.stage.describes(answers[plan.asset.name]):
-            part_file = PartFile(part_files(root), plan.asset.name)
-            with part_file.locked():
-                part_file.discard()
+            PartFile(part_files(root), plan.asset.name).drop()
             raise _changed(plan)
     return addresses, {plan.asset: answers[plan.asset.name] for plan in plans}
 
@@ -358,7 +355,7 @@ def _run(
 def _clear(root: Path, plans: Sequence[Plan]) -> None:
     """Remove what a run has left that was killed when all was recorded."""
     for plan in plans:
-        if plan.presence.archive in _HERE:
+        if plan.presence.archive.is_here:
             PartFile(part_files(root), plan.asset.name).drop()
         if plan.presence.is_ready:
             disown(root, plan.asset)

@@ -158,7 +158,7 @@ def data(asset: Asset, recorded: ImportStage | None, presence: Presence) -> str:
         return "not in use"
     if presence.in_the_way and asset.suffix:
         return "archive differs"
-    has_archive = presence.archive in (Location.WORKSPACE, Location.CACHE)
+    has_archive = presence.archive.is_here
     part = f"{presence.arrived / recorded.size:.0%}" if presence.archive is Location.PART_FILE else ""
     if presence.condition is Condition.AS_RECORDED:
         if not asset.suffix:

@@ -16,6 +16,11 @@ class Location(Enum):
     UPSTREAM = "upstream"
     UNKNOWN = "unknown"  # not on this machine, and the team remote cannot be asked
 
+    @property
+    def is_here(self) -> bool:
+        """Whether that is on this machine, and whole."""
+        return self in (Location.WORKSPACE, Location.CACHE)
+
 
 class Condition(Enum):
     """What lies in the workspace, compared with what import stage and `dvc.lock` record."""
@@ -50,7 +55,4 @@ class Presence:
     @property
     def is_here(self) -> bool:
         """Whether this machine has the recorded data in some form, so that nothing need be downloaded."""
-        return self.archive in _HERE or self.contents in _HERE
-
-
-_HERE = (Location.WORKSPACE, Location.CACHE)
+        return self.archive.is_here or bool(self.contents and self.contents.is_here)
