@@ -129,7 +129,7 @@ def folder_fault(folder: str) -> str:
     It also stands in a command of `dvc.yaml`, where a space or a `;` would mean something.
 
     >>> [folder_fault(each) for each in ("data/vqa", "a b", "a;b")]
-    ['', "'a b' has a space in it, which a folder must not", "'a;b' has a ';' in it, which a folder must not"]
+    ['', "'a b' has a space in it, which a folder must not", "'a;b' has ';' in it, which a folder must not"]
     >>> [folder_fault(each) for each in ("../vqa", "/vqa", ".git/vqa", "data/")].count("")
     0
     """
