@@ -41,6 +41,11 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def first_line(error: BaseException) -> str:
+    """What a library says of a failure, in a line: its kind where it says nothing."""
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
 def size(count: float) -> str:
     """A number of bytes for people, in powers of 1000 as disks are sold.
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datarepo.archives.extract import TINY
-from datarepo.console import note
+from datarepo.console import first_line, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -196,8 +196,7 @@ class Objects:
         except NoRemoteError:
             pass
         except Exception as error:  # noqa: BLE001  # each kind of remote fails in ways of its own
-            words = str(error).partition("\n")[0] or type(error).__name__
-            note(f"the team remote cannot be asked: {words}")
+            note(f"the team remote cannot be asked: {first_line(error)}")
         return {oid: folder / oid for oid in oids if (folder / oid).exists()}
 
     def put(self, finding: Finding, file: Path) -> None:

@@ -77,7 +77,7 @@ class Remotes:
 
 
 def from_options(name: str, options: dict[str, str]) -> Source:
-    """Make a source of a DVC remote's options; errors as for `load`."""
+    """Make a source of a DVC remote's options; errors as for `Remotes.source`."""
     url = options.get("url", "")
     fields = _fields(options.get("connection_string", ""))
     endpoint = fields.get("blobendpoint", "").rstrip("/")

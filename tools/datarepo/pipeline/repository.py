@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from datarepo.atomic_file import replace_text
 from datarepo.azure.blob import DEADLINE
 from datarepo.azure.part_file import PartFile
-from datarepo.console import note
+from datarepo.console import first_line, note
 from datarepo.deadline import ask_all
 from datarepo.errors import RepositoryError, StageError
 from datarepo.pipeline import dvc_lock, git_ignore, git_index, import_stage, state
@@ -440,7 +440,7 @@ class Repository:
         for oid in oids:
             answer = answers.get(oid, TimeoutError(f"no answer within {DEADLINE:.0f} seconds"))
             if isinstance(answer, Exception):
-                failures.append(str(answer).partition("\n")[0] or type(answer).__name__)
+                failures.append(first_line(answer))
                 answer = Location.UNKNOWN
             locations[oid] = answer
         if failures:
