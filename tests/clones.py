@@ -57,6 +57,7 @@ class Clone:
             "HOME": str(self.home),
             "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(self.home / "dvc"),  # else /var/tmp/dvc, for ever
             **{
                 f"GIT_{who}_{what}": value
                 for who in ("AUTHOR", "COMMITTER")

@@ -5,10 +5,16 @@ from __future__ import annotations
 import pstats
 from typing import TYPE_CHECKING
 
+from datarepo.pipeline import catalogue, import_stage
+from datarepo.pipeline.location import Location
+from datarepo.pipeline.repository import Repository
+
 from tests import samples
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from tests.clones import Clone
 
@@ -111,3 +117,24 @@ def test_each_further_asset_takes_the_same_work(clone: Clone, tmp_path: Path) ->
     assert added["dvc/stage/__init__.py", "create_stage"] == 5
     assert refreshed["dvc/stage/loader.py", "load_stage"] == 0
     assert removed["dvc/stage/loader.py", "load_stage"] == 0
+
+
+def test_the_team_remote_answers_for_many_objects_at_once(
+    clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Always, also before DVC has a database of what the remote has: tried where it has none, 40 times."""
+    names = ("vqa", "GQA", "nlvr2")
+    clone.tool("add-asset", *names)
+    clone.ok("dvc", "repro", "--quiet")
+    clone.ok("dvc", "push", "--quiet", "archives/vqa.zip.dvc")
+    clone.ok("rm", "-rf", ".dvc/cache", "archives/vqa.zip", "archives/GQA.zip", "archives/nlvr2.zip")
+    assets = catalogue.load(clone.path).assets
+    stages = {assets[name]: stage for name in names if (stage := import_stage.read(clone.path, assets[name]))}
+
+    answers = set()
+    for number in range(40):
+        monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / str(number)))
+        repository = Repository(clone.path)
+        presences = repository.ask_team(stages, repository.look(stages))
+        answers.add(tuple(presences[assets[name]].archive for name in names))
+    assert answers == {(Location.TEAM, Location.UPSTREAM, Location.UPSTREAM)}

@@ -28,7 +28,7 @@ from datarepo.atomic_file import replace_text
 from datarepo.azure.blob import DEADLINE
 from datarepo.azure.part_file import PartFile
 from datarepo.console import first_line, note
-from datarepo.deadline import ask_all
+from datarepo.deadline import ask_all, within
 from datarepo.errors import RepositoryError, StageError
 from datarepo.pipeline import dvc_lock, git_ignore, git_index, import_stage, state
 from datarepo.pipeline.location import Condition, Location, Presence
@@ -36,7 +36,7 @@ from datarepo.pipeline.objects import Objects
 from datarepo.pipeline.root import part_files, scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from datarepo.azure.blob import Blob
     from datarepo.pipeline.catalogue import Asset
@@ -420,17 +420,26 @@ class Repository:
             if asset.name in archives
         }
 
-    def _ask_team(self, oids: Iterable[str]) -> dict[str, Location]:
+    def _ask_team(self, oids: Collection[str]) -> dict[str, Location]:
         """TEAM where the team remote has an object, UPSTREAM where not, UNKNOWN when it cannot be asked."""
         from dvc.config import NoRemoteError
 
+        if not oids:
+            return {}
+        try:  # once: DVC opens a database for each, and two threads at it lock one another out
+            remote = within(DEADLINE, self._dvc.cloud.get_remote_odb, "the team remote")
+        except NoRemoteError:
+            return dict.fromkeys(oids, Location.UPSTREAM)
+        except Exception as error:  # noqa: BLE001  # each kind of remote fails in ways of its own
+            note(f"the team remote cannot be asked: {first_line(error)}")
+            return dict.fromkeys(oids, Location.UNKNOWN)
+
         def ask(oid: str) -> Location | Exception:
             try:  # `exists` would take a remote that cannot be reached for an empty one
-                remote = self._dvc.cloud.get_remote_odb()
                 remote.fs.info(remote.oid_to_path(oid))
-            except (NoRemoteError, FileNotFoundError):
+            except FileNotFoundError:
                 return Location.UPSTREAM
-            except Exception as error:  # noqa: BLE001  # each kind of remote fails in ways of its own
+            except Exception as error:  # noqa: BLE001  # as above
                 return error
             return Location.TEAM
 
