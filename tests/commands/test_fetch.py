@@ -85,7 +85,9 @@ def assert_nothing_visible(clone: Clone) -> None:
 # What a download does.
 
 
-def test_completes_the_import_as_dvc_does(proxied: Clone, proxy: Proxy, tmp_path: Path) -> None:
+def test_completes_the_import_as_dvc_does(
+    proxied: Clone, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """File, cache and .dvc file are what `dvc repro` makes of the same stage, and DVC finds nothing to do."""
     theirs = proxied.copy(tmp_path / "theirs", tmp_path / "home")
     result = proxied.tool("fetch-asset", "--no-unzip", "vqa")
@@ -100,6 +102,7 @@ def test_completes_the_import_as_dvc_does(proxied: Clone, proxy: Proxy, tmp_path
     theirs.ok("dvc", "repro", "--quiet", STAGE)
     assert recorded(proxied) == recorded(theirs)
     assert (proxied.path / "archives" / ".gitignore").read_text() == "/vqa.zip\n"
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", proxied.environment()["DVC_SITE_CACHE_DIR"])
     known, _ = Repo(str(proxied.path)).state.get(str(proxied.path / FILE), localfs)
     assert known is not None, "DVC would read the whole archive to learn its md5"
     assert json.loads(proxied.ok("dvc", "status", "--json", STAGE)) == {}
@@ -172,6 +175,7 @@ def test_facts_as_json_and_quiet(proxied: Clone) -> None:
         "dir": "data/vqa",
         "files": None,
         "contents_size": None,
+        "remark": "",
     }
     assert (document["next"], result.stderr) == ("dvc repro unzip@vqa", "")
 

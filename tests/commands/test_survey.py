@@ -82,6 +82,20 @@ def test_a_zip_with_a_comment_is_surveyed_like_any_other(clone: Clone, upstream:
         assert "1 member, 2 B" in result.stdout
 
 
+def test_names_that_others_cannot_have_are_noted_before_and_after_the_download(
+    clone: Clone, upstream: Azurite
+) -> None:
+    """By add-asset and fetch-asset, on stderr, as by unzip-asset: the data is usable here."""
+    upstream.put("datasets/vqa.zip", with_zipfile({"b": b"1", "B": b"2"}))
+    remark = (
+        "vqa: B and b differ in case or Unicode form only: colleagues on macOS or Windows cannot have both\n"
+    )
+    for command in ("add-asset", "fetch-asset"):
+        result = clone.tool(command, "vqa")
+        assert (result.code, result.stderr) == (0, remark)
+    assert clone.tree("data/vqa") == {"b": b"1", "B": b"2"}
+
+
 def _sound() -> Iterator[tuple[str, bytes]]:
     """Archives of every form, by name."""
     for method in (STORED, DEFLATED, BZIP2, LZMA):

@@ -43,7 +43,7 @@ def note(text: str) -> None:
 
 def first_line(error: BaseException) -> str:
     """What a library says of a failure, in a line: its kind where it says nothing."""
-    return str(error).partition("\n")[0] or type(error).__name__
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def size(count: float) -> str:

@@ -14,7 +14,7 @@ add
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from datarepo import disk
@@ -32,7 +32,7 @@ from datarepo.pipeline.repository import Repository
 from datarepo.pipeline.root import at_root, find_root, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from datarepo.azure.blob import Blob
@@ -77,11 +77,12 @@ def add(
         published = replace(published, sas=sas) if sas else published
         asked = request.for_url(known, sources, _only(names), published, folder)
     addresses = {asset: Address(asked.sources[asset.source], asset.path) for asset in asked.assets}
+    repository = cache(partial(Repository, root))  # DVC is started once, and only where it is needed
     with writing(root):
         recorded = {asset: import_stage.read(root, asset) for asset in asked.assets}
         blobs = _ask(addresses, recorded, url)
-        plans = _plan(root, recorded, blobs)
-        _check_the_users(root, plans, force=force)
+        plans = _plan(root, repository, recorded, blobs)
+        _check_the_users(root, repository, plans, force=force)
         coming = [plan for plan in plans if dry_run or plan.downloads]
         surveys = survey_blobs(
             root,
@@ -93,7 +94,7 @@ def add(
         if not force and not dry_run:
             check_room(root, archives, contents)
         if not dry_run:
-            _act(root, asked, plans)
+            _act(root, repository, asked, plans)
     return AddReport(
         tuple(plans),
         disk.free(root),
@@ -146,7 +147,9 @@ def _ask(
     return {asset: blobs[asset.name] for asset in addresses}
 
 
-def _check_the_users(root: Path, plans: Iterable[Plan], *, force: bool) -> None:
+def _check_the_users(
+    root: Path, repository: Callable[[], Repository], plans: Iterable[Plan], *, force: bool
+) -> None:
     """Refuse what would end in DVC replacing files that nothing else has."""
     for plan in plans:
         asset, again = plan.asset, f"then run tools/add-asset {plan.asset.name} again"
@@ -158,7 +161,7 @@ def _check_the_users(root: Path, plans: Iterable[Plan], *, force: bool) -> None:
             )
             raise StageError(f"{asset.file} is already there, and {known}", f"move it away, {again}")
         is_free = force or not asset.suffix or not plan.replaces or is_ours(root, asset)
-        if files := [] if is_free else Repository(root).unrecorded(asset):
+        if files := [] if is_free else repository().unrecorded(asset):
             more = f" and {len(files) - _TOLD} more" if len(files) > _TOLD else ""
             raise StageError(
                 f"{asset.dir} holds what no record knows, and the next step would replace the folder:"
@@ -168,20 +171,22 @@ def _check_the_users(root: Path, plans: Iterable[Plan], *, force: bool) -> None:
 
 
 def _plan(
-    root: Path, recorded: Mapping[Asset, ImportStage | None], blobs: Mapping[Asset, Blob]
+    root: Path,
+    repository: Callable[[], Repository],
+    recorded: Mapping[Asset, ImportStage | None],
+    blobs: Mapping[Asset, Blob],
 ) -> list[Plan]:
     """Decide for each asset, having looked where its data is; the team remote is asked last."""
     stages = {asset: stage for asset, stage in recorded.items() if stage}
     there = {asset: stage for asset, stage in recorded.items() if stage or _holds_something(root, asset)}
-    repository = Repository(root) if there else None
-    presences = repository.look(there) if repository else {}
+    presences = repository().look(there) if there else {}
     away = [
         asset
         for asset, stage in stages.items()
         if stage.md5 and stage.describes(blobs[asset]) and not presences[asset].is_here
     ]
-    if repository and away:
-        presences |= repository.ask_team({asset: stages[asset] for asset in away}, presences)
+    if away:
+        presences |= repository().ask_team({asset: stages[asset] for asset in away}, presences)
     plans = []
     for asset, stage in recorded.items():
         presence = presences.get(asset, Presence())
@@ -193,7 +198,7 @@ def _holds_something(root: Path, asset: Asset) -> bool:
     return (root / asset.file).exists() or (root / asset.dir).exists()
 
 
-def _act(root: Path, asked: Request, plans: Iterable[Plan]) -> None:
+def _act(root: Path, repository: Callable[[], Repository], asked: Request, plans: Iterable[Plan]) -> None:
     """Write what was decided; a run that is killed in between is made good by the same command."""
     if asked.new_source:
         remotes.publish(root, asked.new_source)
@@ -212,7 +217,7 @@ def _act(root: Path, asked: Request, plans: Iterable[Plan]) -> None:
     used = dict.fromkeys([*(known.assets[name] for name in known.used), *asked.assets])
     text = catalogue.with_used(text, used)
     if to_record := {plan.asset: plan.blob for plan in plans if plan.records}:
-        Repository(root).record(to_record)
+        repository().record(to_record)
     git_ignore.ignore(root, [path for asset in asked.assets for path in asset.outputs])
     catalogue.save(root, text)
 

@@ -190,6 +190,11 @@ class AddReport(Report):
             if downloads:
                 yield _WAITING
 
+    def notes(self) -> Iterable[str]:
+        """The remark on each archive that has one, as far as it was surveyed."""
+        surveys = {plan.asset.name: plan.survey for plan in self.plans if plan.survey}
+        return [f"{name}: {survey.remark}" for name, survey in surveys.items() if survey.remark]
+
     def document(self) -> dict[str, Any]:
         """The result for programs; sizes in bytes."""
         archives, extracted = needed(self.plans)
@@ -290,6 +295,7 @@ def facts(plan: Plan) -> dict[str, Any]:
         "condition": plan.presence.condition.value,
         "members": plan.survey.members if plan.survey else None,
         "extracted_size": plan.survey.size if plan.survey else None,
+        "remark": plan.survey.remark if plan.survey else "",
         "before": {"size": before.size, "etag": before.etag, "modified": before.modified} if before else None,
     }
 

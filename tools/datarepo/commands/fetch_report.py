@@ -33,7 +33,7 @@ class AssetReport:
 
     `size` and `md5` are the archive's, `here` those of its bytes that were not downloaded. `files` and
     `contents` tell what was unpacked, None when nothing was; `checked` whether there was an md5 to
-    compare with.
+    compare with; `remark` is what colleagues elsewhere should know.
     """
 
     asset: Asset
@@ -46,6 +46,7 @@ class AssetReport:
     checked: bool = True
     files: int | None = None
     contents: int | None = None
+    remark: str = ""
 
     @property
     def downloaded(self) -> int:
@@ -93,6 +94,7 @@ class AssetReport:
             "dir": self.asset.dir,
             "files": self.files,
             "contents_size": self.contents,
+            "remark": self.remark,
         }
 
 
@@ -119,6 +121,10 @@ class FetchReport(Report):
         yield f"next: {self.next or 'nothing, it is here as it is recorded'}"
         if self.next and self.next == self.typed(self.commit):
             yield "then: dvc push && git push    shares it; tools/set-remote says where"
+
+    def notes(self) -> Iterable[str]:
+        """The remark on each asset that has one."""
+        return [f"{report.asset.name}: {report.remark}" for report in self.assets if report.remark]
 
     def document(self) -> dict[str, Any]:
         """Sizes in bytes, times in seconds."""

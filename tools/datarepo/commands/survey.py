@@ -44,6 +44,11 @@ class Survey:
         """The bytes of its contents."""
         return self.layout.size
 
+    @property
+    def remark(self) -> str:
+        """What people should know of it, though it is no hindrance here; empty when there is nothing."""
+        return self.layout.remark
+
     def __str__(self) -> str:
         count = f"{self.members} {'member' if self.members == 1 else 'members'}"
         return f"{count}, {size(self.size)} to be extracted"

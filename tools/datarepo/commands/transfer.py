@@ -185,6 +185,7 @@ class Transfer:
             bool(expected),
             layout.files if layout else None,
             layout.size if layout else None,
+            layout.remark if layout else "",
         )
         return Arrival(self.asset, file, md5, digests), report
 

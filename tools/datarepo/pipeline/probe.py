@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
 
+from datarepo.console import first_line
 from datarepo.deadline import within
 from datarepo.errors import RemoteError, UsageError
 
@@ -64,7 +65,7 @@ def _probe(options: Mapping[str, str]) -> Rights:
     except Exception as error:
         if not _is_refusal(error) or not _may_read(fs, path):
             raise
-        return Rights(write=False, delete=False, words=_first_line(error))
+        return Rights(write=False, delete=False, words=first_line(error))
     try:
         if fs.cat_file(path) != content:
             raise OSError("what was written there reads differently")
@@ -96,7 +97,7 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 def _in_words(remote: TeamRemote, error: Exception) -> RemoteError:
-    said = _first_line(error)
+    said = first_line(error)
     if _is_missing(error):
         return RemoteError(
             f"{remote.url} is not there: {said}",
@@ -121,7 +122,3 @@ def _is_unreachable(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
