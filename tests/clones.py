@@ -50,14 +50,15 @@ class Clone:
     def environment(self) -> dict[str, str]:
         """A new user's environment with the clone's `.venv` activated."""
         inherited = {
-            name: os.environ[name] for name in ("LANG", "TMPDIR", "SSL_CERT_FILE") if name in os.environ
+            name: os.environ[name]
+            for name in ("LANG", "TMPDIR", "SSL_CERT_FILE", "DVC_SITE_CACHE_DIR")
+            if name in os.environ
         }
         return {
             **inherited,
             "HOME": str(self.home),
             "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "DVC_NO_ANALYTICS": "1",
-            "DVC_SITE_CACHE_DIR": str(self.home / "dvc"),  # else /var/tmp/dvc, for ever
             **{
                 f"GIT_{who}_{what}": value
                 for who in ("AUTHOR", "COMMITTER")

@@ -30,6 +30,16 @@ settings.register_profile("tests", deadline=None)  # speed is the benchmark's af
 settings.load_profile("tests")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _site_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """DVC's own databases, for all users of a test: else they would stay in /var/tmp/dvc for ever."""
+    folder = tmp_path_factory.mktemp("dvc")
+    folder.chmod(0o777)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_SITE_CACHE_DIR", str(folder))
+        yield
+
+
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
     """The emulator, one for each process of the test run."""

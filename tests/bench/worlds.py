@@ -68,7 +68,7 @@ def do(world: Path, line: str) -> Path:
 
 def run(world: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a new user's environment, nothing written elsewhere; all it says is in `stdout`."""
-    own = ("AZCOPY_LOG_LOCATION", "AZCOPY_JOB_PLAN_LOCATION")
+    own = ("DVC_SITE_CACHE_DIR", "AZCOPY_LOG_LOCATION", "AZCOPY_JOB_PLAN_LOCATION")
     user = clones.Clone(world / "work", world / "home").environment()
     env = {**user, **{name: str(world / name.lower()) for name in own}, "AZCOPY_DISABLE_SYSLOG": "true"}
     return subprocess.run(
