@@ -100,7 +100,7 @@ def add(
         disk.free(root),
         dry_run,
         every,
-        "" if dry_run else _commit(root, plans, known.find(known.used)),
+        "" if dry_run else _commit(root, plans, catalogue.assets_in_use(root, known)),
         asked.private.name if asked.private else "",
         partial(at_root, root),
     )
@@ -223,12 +223,9 @@ def _act(root: Path, repository: Callable[[], Repository], asked: Request, plans
 
 
 def _commit(root: Path, plans: Iterable[Plan], used: Iterable[Asset]) -> str:
-    """The command that commits the assets, once the steps of their plans are done.
-
-    Others that are `used` and not committed yet go with them, as they share params.yaml and dvc.lock.
-    """
-    assets = list(dict.fromkeys([*used, *(plan.asset for plan in plans)]))
-    changed = commit.changed(root, commit.paths(assets))
+    """The command that commits the assets, once the steps of their plans are done."""
+    named = [plan.asset for plan in plans]
+    changed = commit.changed(root, commit.paths([*used, *named]))
     made = dvc_lock.read(root)
     coming: set[str] = set()
     for plan in plans:
@@ -242,11 +239,7 @@ def _commit(root: Path, plans: Iterable[Plan], used: Iterable[Asset]) -> str:
         is_made = plan.asset.name in made and made[plan.asset.name].archive == archive
         if plan.asset.suffix and plan.steps and not is_made:
             coming.add(dvc_lock.FILE)
-    names = [asset.name for asset in assets if asset.stage in {*changed, *coming}]
-    names = names or [plan.asset.name for plan in plans]
-    told = ", ".join(names) if len(names) <= _TOLD else f"{len(names)} assets"
-    is_new = any(changed.get(asset.stage) in ("??", "A ") for asset in assets)
-    return commit.commit_line(root, changed, f"{'Add' if is_new else 'Update'} {told}", coming)
+    return commit.asset_line(root, named, used, changed, coming)
 
 
 def _committed_archive(root: Path, plan: Plan, change: str | None) -> str | None:

@@ -55,8 +55,6 @@ if TYPE_CHECKING:
     from datarepo.pipeline.catalogue import Asset, Catalogue
     from datarepo.pipeline.import_stage import ImportStage
 
-_MANY = 10  # assets that a commit's message does not name
-
 
 class Step(Enum):
     """What is left to do for an asset."""
@@ -110,7 +108,8 @@ def fetch(
     kept.
     """
     root = find_root()
-    assets = wanted(root, catalogue.load(root), names, every=every)
+    known = catalogue.load(root)
+    assets = wanted(root, known, names, every=every)
     if path and len(assets) != 1:
         raise UsageError(
             f"--from brings one archive, and {len(assets)} assets are named", "name the one it is of"
@@ -144,14 +143,22 @@ def fetch(
                 if plan.step in (Step.UNPACK, Step.DOWNLOAD)
             }
             reports = _run(job, process, plans, transfers, path)
-    told = ", ".join(report.asset.name for report in reports)
-    line = commit.commit_line(root, commit.paths(assets), f"Add {told if len(reports) < _MANY else 'assets'}")
-    return FetchReport(reports, unzips, line, partial(at_root, root))
+    used = catalogue.assets_in_use(root, known)
+    changes = commit.changed(root, commit.paths(used))
+    line = commit.asset_line(root, assets, used, changes)
+    pending = [asset.name for asset in used if asset.stage in changes and _is_pending(root, asset)]
+    return FetchReport(reports, unzips, line, pending, partial(at_root, root))
 
 
 def wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) -> list[Asset]:
     """The named assets, or all in use; UsageError when there is none, or one is not in use."""
-    used = [name for name, asset in known.assets.items() if catalogue.in_use(root, known, asset)]
+    names = list(names)
+    if every and names:
+        raise UsageError(
+            f"--all takes every asset in use, and {' '.join(names)} is named as well",
+            "name some, or give --all alone",
+        )
+    used = [asset.name for asset in catalogue.assets_in_use(root, known)]
     assets = known.find(used if every else names)
     if not assets:
         raise UsageError(
@@ -194,6 +201,14 @@ def _recorded(root: Path, asset: Asset) -> ImportStage:
             f" tools/add-asset {asset.name}",
         )
     return stage
+
+
+def _is_pending(root: Path, asset: Asset) -> bool:
+    try:
+        stage = import_stage.read(root, asset)
+    except StageError:
+        return False
+    return stage is not None and stage.md5 is None
 
 
 def _in_the_way(asset: Asset, stage: ImportStage) -> StageError:

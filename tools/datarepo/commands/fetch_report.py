@@ -105,6 +105,7 @@ class FetchReport(Report):
     assets: Sequence[AssetReport]
     unzips: bool = True
     commit: str = ""  # the command that commits what has changed
+    pending: Sequence[str] = ()  # assets whose stages go with it, and whose archives are not here
     typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     @property
@@ -120,7 +121,13 @@ class FetchReport(Report):
             yield from asset.lines()
         yield f"next: {self.next or 'nothing, it is here as it is recorded'}"
         if self.next and self.next == self.typed(self.commit):
-            yield "then: dvc push && git push    shares it; tools/set-remote says where"
+            if self.pending:
+                told = (
+                    "is not downloaded yet: a commit before it makes the dvc pull of colleagues ask upstream"
+                )
+                yield f"      {', '.join(self.pending)} {told}"
+            yield "then: dvc push && git push"
+            yield "      shares it; tools/set-remote says where"
 
     def notes(self) -> Iterable[str]:
         """The remark on each asset that has one."""

@@ -109,12 +109,11 @@ def remove(names: Iterable[str], *, force: bool = False) -> RemoveReport:
             {asset: _outputs(root, asset, asset.name in known.used, asset.name in made) for asset in assets},
             force=force,
         )
-        rest = [known.assets[name] for name in known.used if known.assets[name] not in assets]
+        rest = [asset for asset in catalogue.assets_in_use(root, known) if asset not in assets]
         for asset in assets:
             _discard(root, asset)
         catalogue.save(root, catalogue.with_used(text, rest))  # last: until then the same command goes on
-        told = ", ".join(asset.name for asset in assets) if len(assets) <= 3 else f"{len(assets)} assets"
-        line = commit.commit_line(root, commit.paths([*assets, *rest]), f"Remove {told}")
+        line = commit.commit_line(root, commit.paths([*assets, *rest]), f"Remove {commit.names(assets)}")
     return RemoveReport(removed, parts, line, partial(at_root, root))
 
 

@@ -118,6 +118,11 @@ def in_use(root: Path, known: Catalogue, asset: Asset) -> bool:
     return asset.name in known.used or (not asset.suffix and (root / asset.stage).exists())
 
 
+def assets_in_use(root: Path, known: Catalogue) -> list[Asset]:
+    """All assets in use, in the order of the catalogue."""
+    return [asset for asset in known.assets.values() if in_use(root, known, asset)]
+
+
 def is_name(name: str) -> bool:
     """Whether an asset may have this name: it becomes a file's name, a stage's and a key."""
     return bool(_NAME.fullmatch(name))

@@ -6,6 +6,7 @@ an archive, no data, and "up to date".
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from pathlib import PurePosixPath
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING
 from datarepo.pipeline import catalogue, dvc_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from datarepo.pipeline.catalogue import Asset
 
+_TOLD = 3  # names in a message, above which they are counted
 _MANY = 4  # stages of a folder, above which its pattern is easier to read
 
 
@@ -30,7 +32,32 @@ def commit_line(root: Path, paths: Iterable[str], message: str, coming: Iterable
     wanted = sorted({*changed(root, paths), *coming})
     if not wanted:
         return ""
-    return f'git add {" ".join(map(shlex.quote, _short(root, wanted)))} && git commit -m "{message}"'
+    quoted = re.sub(r'([\\"$`])', r"\\\1", message)
+    return f'git add {" ".join(map(shlex.quote, _short(root, wanted)))} && git commit -m "{quoted}"'
+
+
+def asset_line(
+    root: Path,
+    named: Sequence[Asset],
+    used: Iterable[Asset],
+    changes: Mapping[str, str],
+    coming: Iterable[str] = (),
+) -> str:
+    """The command that commits the named assets, and those in use that are not committed yet.
+
+    They share params.yaml and dvc.lock: a commit of these without all the stages that they speak of is
+    not whole. `changes` are what has `changed` of them, `coming` is as in `commit_line`.
+    """
+    stages = {*changes, *coming}
+    assets = [asset for asset in dict.fromkeys([*used, *named]) if asset.stage in stages] or named
+    is_new = any(changes.get(asset.stage) in ("??", "A ") for asset in assets)
+    return commit_line(root, changes, f"{'Add' if is_new else 'Update'} {names(assets)}", coming)
+
+
+def names(assets: Sequence[Asset]) -> str:
+    """Assets in a message: by name where these are few."""
+    few = ", ".join(asset.name for asset in assets)
+    return few if len(assets) <= _TOLD else f"{len(assets)} assets"
 
 
 def paths(assets: Iterable[Asset]) -> list[str]:
