@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Functions by the end of their file's path. What costs as much as there are assets is done once a run,
 ONCE = (
     ("datarepo/pipeline/catalogue.py", "parse"),
-    ("dulwich/index.py", "read"),
+    ("datarepo/pipeline/commit.py", "tracked"),
     ("dvc/repo/index.py", "from_repo"),
     ("adlfs/spec.py", "__init__"),
 )

@@ -101,13 +101,18 @@ def _read_secret(what: str) -> str:
 
 _Catalogued = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME...", help="Assets of the catalogue.", autocompletion=_complete),
+    typer.Argument(metavar="NAME", help="Assets of the catalogue.", autocompletion=_complete),
 ]
 _Used = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME...", help="Assets in use.", autocompletion=_complete)
+    list[str] | None, typer.Argument(metavar="NAME", help="Assets in use.", autocompletion=_complete)
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
-_Force = Annotated[bool, typer.Option("--force", help="Go on even if the disk is too small.")]
+_Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Go on even if the disk is too small, or files of yours are to be replaced."
+    ),
+]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
@@ -138,12 +143,7 @@ def add_asset(
         bool, typer.Option("--dry-run", help="Say what would happen, and what it takes; write nothing.")
     ] = False,
     json: _Json = False,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force", help="Go on even if the disk is too small, or files of yours are to be replaced."
-        ),
-    ] = False,
+    force: _Force = False,
 ) -> None:
     """Add assets to the pipeline, or refresh those already there.
 

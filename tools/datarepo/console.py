@@ -21,7 +21,7 @@ from datarepo.errors import Interruption, RepositoryError
 from datarepo.redact import RedactingStream, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -44,6 +44,16 @@ def note(text: str) -> None:
 def first_line(error: BaseException) -> str:
     """What a library says of a failure, in a line: its kind where it says nothing."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def few(names: Sequence[str], most: int = 5) -> str:
+    """Names in a message, as many as are read.
+
+    >>> few(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def size(count: float) -> str:
@@ -119,7 +129,9 @@ def _unforeseen(error: Exception, name: str) -> int:
     from typer import TyperException
 
     if isinstance(error, TyperException):
-        return _fail(error.format_message(), f"'{name} --help' lists arguments and options", error.exit_code)
+        return _fail(
+            error.format_message(), f"'tools/{name} --help' lists arguments and options", error.exit_code
+        )
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return _fail(f"{error.strerror}{where}", "", 1)

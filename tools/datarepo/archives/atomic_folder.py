@@ -47,7 +47,7 @@ def appearing(folder: Path, *, replace: bool = True) -> Iterator[Path]:
     with locked(work / "lock", busy):
         _put_back(work, folder)
         try:
-            _clear(work)
+            _empty(work)
             for name in (".gitignore", ".dvcignore"):
                 (work / name).write_text("*\n")
             tree = work / "tree"
@@ -55,15 +55,27 @@ def appearing(folder: Path, *, replace: bool = True) -> Iterator[Path]:
             yield tree
             _swap(tree, folder, work / "old", replace=replace)
         finally:
-            _put_back(work, folder)
-            _clear(work)
-            # The lock goes last: whoever makes a new one then finds nothing else in the folder.
-            (work / "lock").unlink()
-            with contextlib.suppress(OSError):  # not empty: the next run is here already
-                work.rmdir()
+            _remove(work, folder)
 
 
-def _clear(work: Path) -> None:
+def clear(folder: Path) -> None:
+    """Remove what a killed run has left beside `folder`; nothing while a run is at work there."""
+    work = work_folder(folder)
+    if work.exists():
+        with contextlib.suppress(UsageError), locked(work / "lock", UsageError("at work")):
+            _remove(work, folder)
+
+
+def _remove(work: Path, folder: Path) -> None:
+    _put_back(work, folder)
+    _empty(work)
+    # The lock goes last: whoever makes a new one then finds nothing else in the folder.
+    (work / "lock").unlink()
+    with contextlib.suppress(OSError):  # not empty: the next run is here already
+        work.rmdir()
+
+
+def _empty(work: Path) -> None:
     """Delete all in the work folder but the lock."""
     for name in ("tree", "old"):
         if os.path.lexists(work / name):

@@ -91,7 +91,17 @@ def try_ask(addresses: Mapping[str, Address], deadline: float = DEADLINE) -> dic
         deadline,
         "the service",
     )
-    return {name: answers.get(name) or silent(address, deadline) for name, address in addresses.items()}
+    return {
+        name: _for_asset(name, answers.get(name) or silent(address, deadline))
+        for name, address in addresses.items()
+    }
+
+
+def _for_asset(name: str, answer: Blob | BlobError) -> Blob | BlobError:
+    """The answer, whose hint names the asset."""
+    if isinstance(answer, BlobError):
+        answer.hint = answer.hint.replace("add-asset NAME", f"add-asset {name}")
+    return answer
 
 
 def _head(address: Address, deadline: float) -> Blob | BlobError:

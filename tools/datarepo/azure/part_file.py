@@ -4,6 +4,7 @@ fetch/
 ├── vqa.part       the bytes, each at its place; between the finished spans stands anything
 ├── vqa.json       {"etag": …, "size": …, "done": [[0, 8388608], …], "md5": null}
 ├── vqa.carried    instead of them, the copy of a file that is carried in by hand
+├── vqa.unpacked   the object of the contents, while DVC does not know yet that they are ours
 └── vqa.lock       held by the run that works on them
 
 The state is that of a blob's version (ETag and length), whatever URL and SAS brought the bytes. A span
@@ -135,6 +136,8 @@ class PartFile:
         self.folder = folder
         self.path = self.folder / f"{name}.part"
         self.carried = self.folder / f"{name}.carried"
+        self.mark = self.folder / f"{name}.unpacked"
+        self.lock = self.folder / f"{name}.lock"
         self._state_file = self.folder / f"{name}.json"
         self._name = name
         self.state = State("", 0)
@@ -143,7 +146,7 @@ class PartFile:
     def locked(self) -> Iterator[None]:
         """Hold the part file; wait, and say so, while another run does."""
         busy = f"{self._name}: another run is at work on it; waiting until it is done"
-        with locked(self.folder / f"{self._name}.lock", busy):
+        with locked(self.lock, busy):
             clear(self._state_file, scratch=self.folder)
             yield
 
@@ -152,6 +155,20 @@ class PartFile:
         """The bytes that are there, of whatever version of the blob."""
         state = self._read() if self.path.exists() else None
         return sum(end - start for start, end in state.done) if state else 0
+
+    @property
+    def etag(self) -> str | None:
+        """The version of the blob whose bytes are there, None where nothing tells."""
+        state = self._read()
+        return state.etag if state else None
+
+    @property
+    def unpacked(self) -> str | None:
+        """The object of the contents that a run which was killed has let appear, None where none has."""
+        try:
+            return self.mark.read_text(encoding="utf-8")
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
 
     def _read(self) -> State | None:
         try:

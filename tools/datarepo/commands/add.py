@@ -24,8 +24,8 @@ from datarepo.azure.blob import Address
 from datarepo.commands import request
 from datarepo.commands.add_plan import AddReport, Plan, decide, needed
 from datarepo.commands.survey import check_room, survey_blobs
-from datarepo.commands.transfer import is_ours
-from datarepo.errors import BlobNotFoundError, StageError, UsageError
+from datarepo.console import few
+from datarepo.errors import BlobError, BlobNotFoundError, StageError, UsageError
 from datarepo.pipeline import catalogue, commit, dvc_lock, git_ignore, import_stage, remotes, yaml_file
 from datarepo.pipeline.location import Presence
 from datarepo.pipeline.repository import Repository
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from datarepo.commands.request import Request
     from datarepo.pipeline.catalogue import Asset, Catalogue
     from datarepo.pipeline.import_stage import ImportStage
-
-_TOLD = 3  # names in a message, above which they are counted
 
 
 def add(
@@ -82,7 +80,7 @@ def add(
         recorded = {asset: import_stage.read(root, asset) for asset in asked.assets}
         blobs = _ask(addresses, recorded, url)
         plans = _plan(root, repository, recorded, blobs)
-        _check_the_users(root, repository, plans, force=force)
+        _check_the_users(repository, plans, force=force)
         coming = [plan for plan in plans if dry_run or plan.downloads]
         surveys = survey_blobs(
             root,
@@ -130,6 +128,9 @@ def _ask(
 ) -> dict[Asset, Blob]:
     """Ask for the blobs; for one that was withdrawn after it was recorded, say what is left of it."""
     answers = blob.try_ask({asset.name: address for asset, address in addresses.items()})
+    for answer in answers.values() if url else ():
+        if isinstance(answer, BlobError):  # the catalogue need not know the asset yet
+            answer.hint = answer.hint.replace(" --sas-stdin", " --url URL --sas-stdin")
     for asset, stage in recorded.items():
         answer = answers[asset.name]
         if isinstance(answer, BlobNotFoundError) and stage and stage.md5:
@@ -147,9 +148,7 @@ def _ask(
     return {asset: blobs[asset.name] for asset in addresses}
 
 
-def _check_the_users(
-    root: Path, repository: Callable[[], Repository], plans: Iterable[Plan], *, force: bool
-) -> None:
+def _check_the_users(repository: Callable[[], Repository], plans: Iterable[Plan], *, force: bool) -> None:
     """Refuse what would end in DVC replacing files that nothing else has."""
     for plan in plans:
         asset, again = plan.asset, f"then run tools/add-asset {plan.asset.name} again"
@@ -160,12 +159,11 @@ def _check_the_users(
                 else "no import stage knows where it comes from"
             )
             raise StageError(f"{asset.file} is already there, and {known}", f"move it away, {again}")
-        is_free = force or not asset.suffix or not plan.replaces or is_ours(root, asset)
+        is_free = force or not asset.suffix or not plan.replaces
         if files := [] if is_free else repository().unrecorded(asset):
-            more = f" and {len(files) - _TOLD} more" if len(files) > _TOLD else ""
             raise StageError(
                 f"{asset.dir} holds what no record knows, and the next step would replace the folder:"
-                f" {', '.join(files[:_TOLD])}{more}",
+                f" {few(files)}",
                 f"move that away, {again}; --force goes on without it",
             )
 

@@ -56,11 +56,6 @@ class Plan:
         return self.action is not Action.UNCHANGED or stale
 
     @property
-    def target(self) -> str:
-        """The asset as an argument of DVC's commands."""
-        return f"unzip@{self.asset.name}" if self.asset.suffix else self.asset.stage
-
-    @property
     def data(self) -> Location | None:
         """Where what people work with is, as recorded; None when no unpacking is recorded."""
         return self.presence.contents if self.asset.suffix else self.presence.archive
@@ -78,20 +73,20 @@ class Plan:
         if self.presence.is_ready or self.is_edited:
             return ()
         if self.data is Location.CACHE:
-            return (Step("checkout", self.target),)
+            return (Step("checkout", self.asset.target),)
         if self.data is Location.TEAM:
-            return (Step("pull", self.target),)
+            return (Step("pull", self.asset.target),)
         if self.presence.archive.is_here:
-            return (Step("repro", self.target),)
+            return (Step("repro", self.asset.target),)
         if self.presence.archive is Location.TEAM:
-            return Step("pull", self.asset.stage), Step("repro", self.target)
+            return Step("pull", self.asset.stage), Step("repro", self.asset.target)
         return (Step("fetch", self.asset.name),)  # upstream has it, whatever the team remote has
 
     @property
     def steps_of_dvc(self) -> tuple[Step, ...]:
         """The same with commands of DVC alone."""
         if self.steps == (Step("fetch", self.asset.name),):
-            return (Step("repro" if self.downloads else "pull", self.target),)
+            return (Step("repro" if self.downloads else "pull", self.asset.target),)
         return self.steps
 
     @property
@@ -143,7 +138,7 @@ class AddReport(Report):
         where a step is one of all assets in use, the group `unzip` stands for them.
         """
         commands = []
-        unzips = {plan.target for plan in self.plans if plan.asset.suffix}
+        unzips = {plan.asset.target for plan in self.plans if plan.asset.suffix}
         for verb in _VERBS:
             targets = [step.target for group in steps for step in group if step.verb == verb]
             if self.every and len(unzips) > 1 and unzips <= set(targets):
@@ -173,8 +168,10 @@ class AddReport(Report):
 
     def _what_next(self) -> Iterable[str]:
         if not self.next:
-            is_all_here = all(plan.presence.is_ready for plan in self.plans)
-            yield f"next: nothing{', all is here as it is upstream' if is_all_here else ' to download'}"
+            is_ready = all(plan.presence.is_ready for plan in self.plans)
+            is_whole = all(plan.presence.archive.is_here for plan in self.plans)
+            here = f", {'all is' if is_whole else 'the contents are'} here as it is upstream"
+            yield f"next: nothing{here if is_ready else ' to download'}"
             return
         fetches = any(step.verb == "fetch" for plan in self.plans for step in plan.steps)
         downloads = any(plan.downloads for plan in self.plans)
@@ -251,7 +248,7 @@ def sentence(plan: Plan, *, dry_run: bool = False) -> str:
 
 def _mends(plan: Plan) -> str:
     """How edits are kept, and how they are undone, as commands."""
-    stage, target = plan.asset.stage, plan.target
+    stage, target = plan.asset.stage, plan.asset.target
     bring = {
         Location.WORKSPACE: "",
         Location.CACHE: f"dvc checkout {stage} && ",

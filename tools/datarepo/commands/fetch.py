@@ -29,18 +29,16 @@ from datarepo.commands.transfer import (
     Job,
     Recorder,
     Transfer,
-    disown,
     from_archive,
     from_blob,
     from_file,
-    is_ours,
     not_the_archive,
 )
-from datarepo.console import size
+from datarepo.console import few, size
 from datarepo.errors import BlobChangedError, Interruption, StageError, UsageError
 from datarepo.pipeline import catalogue, commit, dvc_lock, import_stage
 from datarepo.pipeline.background import RepositoryProcess
-from datarepo.pipeline.location import Condition, Location, Presence
+from datarepo.pipeline.location import Location, Presence
 from datarepo.pipeline.remotes import Remotes
 from datarepo.pipeline.repository import Arrival, Repository
 from datarepo.pipeline.root import at_root, find_root, part_files, writing
@@ -118,13 +116,19 @@ def fetch(
         raise UsageError(f"there is no file {path}", "--from takes the path of an archive")
     with RepositoryProcess(root) as process:
         plans = _gather(root, process, assets, path, unzips=unzips)
-        if not force:
-            _check_ownership(root, process, plans, unzips=unzips)
+
+        def check(asset: Asset) -> None:
+            if not force:
+                _check_ownership(root, process, asset)
+
+        for plan in plans:
+            if unzips and plan.asset.suffix and not plan.presence.is_ready:
+                check(plan.asset)
         downloads = [plan for plan in plans if plan.step is Step.DOWNLOAD and not path]
         addresses, published = _ask(root, downloads)
         surveys = survey_blobs(root, addresses, published) if unzips else {}
         if path and plans[0].step is Step.DOWNLOAD:
-            surveys = _survey_file(root, plans[0], path)
+            surveys = _survey_file(root, plans[0], path, unzips=unzips)
         if not force:
             _check_room(root, plans, surveys, unzips=unzips)
         sources = {asset: (addresses[asset], blob) for asset, blob in published.items()}
@@ -136,6 +140,7 @@ def fetch(
                 unzips,
                 progress.task("download", *_sizes(root, published)),
                 progress.task("contents", sum(each.size for each in surveys.values()) if unzips else 0),
+                check,
             )
             transfers = {
                 plan.asset: _transfer(job, plan, sources.get(plan.asset), path, surveys.get(plan.asset))
@@ -147,7 +152,9 @@ def fetch(
     changes = commit.changed(root, commit.paths(used))
     line = commit.asset_line(root, assets, used, changes)
     pending = [asset.name for asset in used if asset.stage in changes and _is_pending(root, asset)]
-    return FetchReport(reports, unzips, line, pending, partial(at_root, root))
+    packed = [plan.asset for plan in plans if plan.asset.suffix and not (unzips or plan.presence.is_ready)]
+    targets = [asset.target for asset in packed]
+    return FetchReport(reports, targets, line, pending, partial(at_root, root))
 
 
 def wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) -> list[Asset]:
@@ -219,24 +226,18 @@ def _in_the_way(asset: Asset, stage: ImportStage) -> StageError:
             "move it away, then run the same command again",
         )
     return StageError(
-        f"{asset.file} is already there, and nothing tells whether it is the archive",
+        f"{asset.file} is already there, and not verified: nothing tells yet whether it is the archive",
         f"tools/fetch-asset {asset.name} --from {asset.file} verifies it; or move it away",
     )
 
 
-def _check_ownership(root: Path, process: RepositoryProcess, plans: Sequence[Plan], *, unzips: bool) -> None:
-    """Raise StageError when a folder that is to be replaced holds what no record knows."""
-    for plan in plans:
-        folder = root / plan.asset.dir
-        replaced = unzips and plan.asset.suffix and not plan.presence.is_ready and folder.exists()
-        if replaced and plan.presence.condition is not Condition.OTHER and not is_ours(root, plan.asset):
-            files = process.submit(Repository.unrecorded, plan.asset).result()
-            if files:
-                shown = ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
-                raise StageError(
-                    f"{plan.asset.dir} holds what no record knows, and would be replaced: {shown}",
-                    "move it away; --force replaces it",
-                )
+def _check_ownership(root: Path, process: RepositoryProcess, asset: Asset) -> None:
+    """Raise StageError when an asset's folder, which is to be replaced, holds what no record knows."""
+    if (root / asset.dir).exists() and (files := process.submit(Repository.unrecorded, asset).result()):
+        raise StageError(
+            f"{asset.dir} holds what no record knows, and would be replaced: {few(files)}",
+            "move it away; --force replaces it",
+        )
 
 
 def _ask(root: Path, plans: Sequence[Plan]) -> tuple[dict[Asset, Address], dict[Asset, Blob]]:
@@ -248,7 +249,10 @@ def _ask(root: Path, plans: Sequence[Plan]) -> tuple[dict[Asset, Address], dict[
     answers = blobs.ask({asset.name: address for asset, address in addresses.items()})
     for plan in plans:
         if not plan.stage.describes(answers[plan.asset.name]):
-            PartFile(part_files(root), plan.asset.name).drop()
+            if (part_file := PartFile(part_files(root), plan.asset.name)).etag != answers[
+                plan.asset.name
+            ].etag:
+                part_file.drop()
             raise _changed(plan)
     return addresses, {plan.asset: answers[plan.asset.name] for plan in plans}
 
@@ -263,12 +267,12 @@ def _changed(plan: Plan) -> BlobChangedError:
     )
 
 
-def _survey_file(root: Path, plan: Plan, path: Path) -> dict[Asset, Survey]:
-    """Survey a file carried in, if it can be the archive at all."""
+def _survey_file(root: Path, plan: Plan, path: Path, *, unzips: bool) -> dict[Asset, Survey]:
+    """Survey a file carried in, if it can be the archive at all and is to be unpacked."""
     if path.stat().st_size != plan.stage.size:
         why = f"{path.stat().st_size} bytes, expected {plan.stage.size}"
         raise not_the_archive(plan.asset, str(path), why)
-    if plan.asset.suffix != ".zip":
+    if plan.asset.suffix != ".zip" or not unzips:
         return {}
     with FileReader(path) as reader:
         return {plan.asset: survey(root, plan.asset, reader)}
@@ -370,15 +374,19 @@ def _run(
 def _clear(root: Path, plans: Sequence[Plan]) -> None:
     """Remove what a run has left that was killed when all was recorded."""
     for plan in plans:
-        if plan.presence.archive.is_here:
-            PartFile(part_files(root), plan.asset.name).drop()
+        part_file = PartFile(part_files(root), plan.asset.name)
+        if plan.presence.archive.is_here and part_file.etag in (
+            None,
+            plan.stage.etag,
+        ):  # else of another branch
+            part_file.drop()
         if plan.presence.is_ready:
-            disown(root, plan.asset)
+            part_file.mark.unlink(missing_ok=True)
 
 
 def _link(plan: Plan) -> Arrival:
     md5 = plan.stage.md5 or ""
-    return Arrival(plan.asset, None, md5, restores=plan.presence.contents is Location.CACHE)
+    return Arrival(plan.asset, plan.stage, None, md5, restores=plan.presence.contents is Location.CACHE)
 
 
 def _linked(job: Job, plan: Plan) -> AssetReport:
@@ -391,7 +399,10 @@ def _linked(job: Job, plan: Plan) -> AssetReport:
         Action.LINKED if is_linked else Action.READY,
         plan.stage.size,
         plan.stage.md5 or "",
-        here=plan.stage.size,
+        here=plan.stage.size if presence.archive.is_here else 0,
+        why=""
+        if presence.archive.is_here
+        else f"the contents are complete; its archive, {size(plan.stage.size)}, is not here",
         files=made.files if made else None,
         contents=made.size if made else None,
     )

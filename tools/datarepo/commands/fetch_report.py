@@ -61,7 +61,7 @@ class AssetReport:
         took = f"in {duration(self.seconds)} ({rate}/s), {checked}"
         match self.action:
             case Action.READY:
-                yield f"{name}: complete already, {whole}"
+                yield f"{name}: {self.why or f'complete already, {whole}'}"
             case Action.LINKED:
                 yield f"{name}: complete already, linked from the cache, {whole}"
             case Action.UNPACKED:
@@ -103,7 +103,7 @@ class FetchReport(Report):
     """The result of a run: what was done for each asset, and what to run next."""
 
     assets: Sequence[AssetReport]
-    unzips: bool = True
+    targets: Sequence[str] = ()  # stages that are to unpack what was asked for without its contents
     commit: str = ""  # the command that commits what has changed
     pending: Sequence[str] = ()  # assets whose stages go with it, and whose archives are not here
     typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
@@ -111,9 +111,7 @@ class FetchReport(Report):
     @property
     def next(self) -> str:
         """What to run next, empty when there is nothing left to do."""
-        targets = [f"unzip@{report.asset.name}" for report in self.assets if report.asset.suffix]
-        command = self.commit if self.unzips or not targets else f"dvc repro {' '.join(targets)}"
-        return self.typed(command)
+        return self.typed(f"dvc repro {' '.join(self.targets)}" if self.targets else self.commit)
 
     def lines(self) -> Iterable[str]:
         """The lines of each asset, and what to run next."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 from datarepo.azure import blob
 from datarepo.azure.blob import Address, Blob
 from datarepo.azure.part_file import PartFile
+from datarepo.azure.source import Source
 from datarepo.commands.add_plan import difference
 from datarepo.commands.report import Report
 from datarepo.console import size
-from datarepo.errors import BlobError, BlobNotFoundError, StageError
+from datarepo.errors import BlobError, BlobNotFoundError, RepositoryError, StageError
 from datarepo.pipeline import catalogue, commit, dvc_lock, import_stage
 from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.remotes import Remotes
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from datarepo.azure.source import Source
     from datarepo.pipeline.catalogue import Asset
     from datarepo.pipeline.import_stage import ImportStage
 
@@ -33,7 +33,8 @@ CHANGED = 3  # the exit code of a check that found a change: 1 is a failure
 class Row:
     """An asset with what is known of it; `upstream` is None when nobody asked.
 
-    `fault` says what is wrong with its records, and `mend` what to do about that.
+    `fault` says what is wrong with its records, and `mend` what to do about that; `failure` is why its
+    source cannot be asked.
     """
 
     asset: Asset
@@ -44,6 +45,7 @@ class Row:
     fault: str = ""
     mend: str = ""
     upstream: Blob | BlobNotFoundError | None = None
+    failure: RepositoryError | None = None
 
     @property
     def data(self) -> str:
@@ -76,17 +78,18 @@ def list_assets(*, check: bool = False) -> ListReport:
     """Look at every asset of the catalogue; `check` also asks upstream for each, side by side."""
     root = find_root()
     known = catalogue.load(root)
-    remotes = Remotes(root)
-    sources = {name: remotes.source(name) for name in {asset.source for asset in known.assets.values()}}
+    sources = _sources(Remotes(root), {asset.source for asset in known.assets.values()}, check=check)
     stages = {asset: _read(root, asset) for asset in known.assets.values()}
     recorded = {asset: stage for asset, stage in stages.items() if not isinstance(stage, StageError)}
     presences = Repository(root).look(recorded) if any(recorded.values()) else {}
     made = dvc_lock.read(root)
-    upstream = _ask({asset: sources[asset.source] for asset in stages}) if check else {}
+    upstream = _ask(stages, sources) if check else {}
     rows = []
     for asset, stage in stages.items():
         used = catalogue.in_use(root, known, asset)
         arrived = PartFile(part_files(root), asset.name).arrived
+        source, answer = sources[asset.source], upstream.get(asset)
+        failure = source if isinstance(source, RepositoryError) else answer
         fault, mend = _fault(root, asset, stage, used=used, made=asset.name in made, arrived=arrived)
         rows.append(
             Row(
@@ -94,13 +97,29 @@ def list_assets(*, check: bool = False) -> ListReport:
                 recorded.get(asset),
                 used,
                 presences.get(asset, Presence(arrived=arrived)),
-                sources[asset.source].sas is None,
+                isinstance(source, Source) and source.sas is None,
                 fault,
                 mend,
-                upstream.get(asset.name),
+                answer if isinstance(answer, (Blob, BlobNotFoundError)) else None,
+                failure if not isinstance(failure, (Blob, BlobNotFoundError)) else None,
             )
         )
-    return ListReport(rows)
+    return ListReport(rows, check)
+
+
+def _sources(remotes: Remotes, names: Iterable[str], *, check: bool) -> dict[str, Source | RepositoryError]:
+    """The sources by name, or why one cannot be asked: it hides no asset of another."""
+
+    def source(name: str) -> Source | RepositoryError:
+        try:
+            source = remotes.source(name)
+            if check:
+                source.check()
+        except RepositoryError as error:
+            return error
+        return source
+
+    return {name: source(name) for name in names}
 
 
 def _read(root: Path, asset: Asset) -> ImportStage | StageError | None:
@@ -122,7 +141,9 @@ def _fault(
         is_committed = bool(commit.at_head(root, asset.stage))
         return (
             f"{name} is in use, and {asset.stage} is missing",
-            f"git checkout HEAD -- {asset.stage}" if is_committed else f"tools/add-asset {name}",
+            f"git checkout HEAD -- {asset.stage}"
+            if is_committed
+            else f"tools/add-asset {name} makes it, tools/remove-asset {name} takes the asset out of use",
         )
     if not used and stage:
         return (
@@ -142,14 +163,17 @@ def _fault(
     return "", ""
 
 
-def _ask(sources: Mapping[Asset, Source]) -> dict[str, Blob | BlobNotFoundError]:
-    addresses = {asset.name: Address(source, asset.path) for asset, source in sources.items()}
-    answers: dict[str, Blob | BlobNotFoundError] = {}
-    for name, answer in blob.try_ask(addresses).items():
-        if isinstance(answer, BlobError) and not isinstance(answer, BlobNotFoundError):
-            raise answer
-        answers[name] = answer
-    return answers
+def _ask(
+    assets: Iterable[Asset], sources: Mapping[str, Source | RepositoryError]
+) -> dict[Asset, Blob | BlobError]:
+    pairs = {asset: sources[asset.source] for asset in assets}
+    addresses = {
+        asset.name: Address(source, asset.path)
+        for asset, source in pairs.items()
+        if isinstance(source, Source)
+    }
+    answers = blob.try_ask(addresses)
+    return {asset: answers[asset.name] for asset in pairs if asset.name in answers}
 
 
 def data(asset: Asset, recorded: ImportStage | None, presence: Presence) -> str:
@@ -157,7 +181,7 @@ def data(asset: Asset, recorded: ImportStage | None, presence: Presence) -> str:
     if recorded is None:
         return "not in use"
     if presence.in_the_way and asset.suffix:
-        return "archive differs"
+        return "archive differs" if recorded.md5 else "not verified"
     has_archive = presence.archive.is_here
     part = f"{presence.arrived / recorded.size:.0%}" if presence.archive is Location.PART_FILE else ""
     if presence.condition is Condition.AS_RECORDED:
@@ -181,18 +205,21 @@ def data(asset: Asset, recorded: ImportStage | None, presence: Presence) -> str:
 
 @dataclass(frozen=True)
 class ListReport(Report):
-    """The catalogue as a table."""
+    """The catalogue as a table; `checked` when upstream was asked."""
 
     rows: Sequence[Row]
+    checked: bool = False
 
     @property
     def exit_code(self) -> int:
-        """3 when an asset in use has changed upstream."""
+        """3 when an asset in use has changed upstream; 1 when one of them could not be asked for."""
+        if self.checked and any(row.failure and row.used for row in self.rows):
+            return 1
         return CHANGED if any(row.changed for row in self.rows) else 0
 
     def lines(self) -> Iterable[str]:
         """The table, then what to do about sources that have no SAS here."""
-        yield from table(self.rows)
+        yield from table(self.rows, asked=self.checked)
         lacking = {row.asset.source: row.asset.name for row in self.rows if row.lacks_sas}
         for name, asset in lacking.items():
             yield f"source '{name}' has no SAS here; if it needs one: tools/add-asset {asset} --sas-stdin"
@@ -202,9 +229,24 @@ class ListReport(Report):
         for row in self.rows:
             if row.fault:
                 yield f"{row.fault}: {row.mend}"
-        away = [row.asset.name for row in self.rows if row.data == "not here"]
+        failures = {row.failure.message: row.failure for row in self.rows if row.failure}
+        for failure in failures.values():
+            yield failure.message + (f": {failure.hint}" if failure.hint else "")
+        away = [row.asset for row in self.rows if row.data == "not here"]
         if away:
-            yield f"not here: {', '.join(away)}; tools/add-asset {' '.join(away)} tells where to get it"
+            names = [asset.name for asset in away]
+            targets, fetched = [asset.target for asset in away], " ".join(names)
+            if len(away) > 1 and away == [row.asset for row in self.rows if row.used]:
+                single = [asset.stage for asset in away if not asset.suffix]
+                targets, fetched = ["unzip", *single], "--all"  # the group of all
+            yield (
+                f"not here: {', '.join(names)}; 'dvc pull {' '.join(targets)}' brings it from the team"
+                f" remote, 'tools/fetch-asset {fetched}' from upstream"
+            )
+        for row in self.rows:
+            if row.presence.is_ready and row.presence.arrived:
+                again = f"tools/fetch-asset {row.asset.name} clears it"
+                yield f"{row.asset.name}: {size(row.presence.arrived)} of an interrupted download; {again}"
         changed = [row for row in self.rows if row.changed]
         for row in changed:
             if row.recorded and isinstance(row.upstream, Blob):
@@ -236,14 +278,14 @@ class ListReport(Report):
                 "md5": row.recorded.md5 if row.recorded else None,
                 "upstream": _answer(row.upstream),
                 "changed": row.changed if row.upstream else None,
+                "failure": row.failure.message if row.failure else None,
             }
             for row in self.rows
         ]
 
 
-def table(rows: Sequence[Row]) -> Iterable[str]:
+def table(rows: Sequence[Row], *, asked: bool = False) -> Iterable[str]:
     """Lay the rows out for people, a line each under a headline; those of Oscar fit 80 columns."""
-    asked = any(row.upstream for row in rows)
     cells = [["NAME", "SIZE", "DATA", "FOLDER", *(["UPSTREAM"] if asked else [])]]
     cells += [
         [
@@ -264,6 +306,8 @@ def table(rows: Sequence[Row]) -> Iterable[str]:
 def _upstream(row: Row) -> str:
     if row.withdrawn:
         return "missing"
+    if row.failure:
+        return "not asked"
     if row.upstream is None or not row.recorded:
         return "-"
     return "changed" if row.changed else "as recorded"

@@ -6,15 +6,16 @@ free_archives   archives whose contents are unpacked and cached, and that can be
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from datarepo.archives import atomic_folder
 from datarepo.azure import blob
 from datarepo.azure.blob import Address, Blob
 from datarepo.azure.part_file import PartFile
 from datarepo.commands.report import Report
-from datarepo.commands.transfer import disown
 from datarepo.console import size
 from datarepo.errors import SasError, StageError, UsageError
 from datarepo.pipeline import catalogue, commit, dvc_lock, import_stage
@@ -24,7 +25,7 @@ from datarepo.pipeline.repository import Repository
 from datarepo.pipeline.root import at_root, find_root, part_files, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from datarepo.pipeline.catalogue import Asset
@@ -63,16 +64,25 @@ class RemoveReport(Report):
 
 @dataclass(frozen=True)
 class FreedReport(Report):
-    """The assets whose archives were freed, each with the bytes of disk that came free."""
+    """The assets whose archives were freed, each with the bytes of disk that came free.
+
+    `places` tell where each archive is had again, UNKNOWN where nobody asked.
+    """
 
     freed: Mapping[Asset, int]
+    places: Mapping[Asset, Location]
+    typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     def lines(self) -> Iterable[str]:
         """A line an asset, and what brings the archives back."""
         for asset, count in self.freed.items():
-            yield f"{asset.name}: {size(count)} freed; stage and contents stay"
-        names = " ".join(asset.name for asset in self.freed)
-        yield f"next: nothing; 'tools/fetch-asset {names} --no-unzip' would bring the archives back"
+            what = f"{size(count)} freed" if count else "nothing to free"
+            yield f"{asset.name}: {what}; stage and contents stay"
+        team = [asset for asset in self.freed if self.places[asset] is Location.TEAM]
+        others = [asset.name for asset in self.freed if asset not in team]
+        ways = [f"dvc pull {' '.join(asset.stage for asset in team)}"] if team else []
+        ways += [f"tools/fetch-asset {' '.join(others)} --no-unzip"] if others else []
+        yield f"next: nothing; '{self.typed(' && '.join(ways))}' would bring the archives back"
 
     def document(self) -> list[dict[str, Any]]:
         """A list of objects, sizes in bytes."""
@@ -90,8 +100,8 @@ def remove(names: Iterable[str], *, force: bool = False) -> RemoveReport:
     What lies in the workspace goes too, since git would take it for new files; the cache still has
     it. Raises StageError, and changes nothing, when the cache does not, unless `force`.
     """
-    root = find_root()
-    with writing(root):
+    root, names = find_root(), list(names)
+    with _alone_with(root, names):
         text = catalogue.read_text(root)
         known = catalogue.parse(text)
         named = known.find(names)
@@ -124,9 +134,24 @@ def _outputs(root: Path, asset: Asset, is_used: bool, is_made: bool) -> list[str
     return [*([asset.file] if has_file else []), *([asset.dir] if has_contents else [])]
 
 
+@contextlib.contextmanager
+def _alone_with(root: Path, names: Iterable[str]) -> Iterator[None]:
+    """Hold the part files of assets, then the repository: tools/fetch-asset takes them in that order."""
+    with contextlib.ExitStack() as held:
+        for asset in catalogue.load(root).find(names):
+            part_file = PartFile(part_files(root), asset.name)
+            if part_file.lock.exists():
+                held.enter_context(part_file.locked())
+        held.enter_context(writing(root))
+        yield
+
+
 def _discard(root: Path, asset: Asset) -> None:
-    disown(root, asset)
-    PartFile(part_files(root), asset.name).drop()
+    """Remove what killed runs have left of an asset."""
+    part_file = PartFile(part_files(root), asset.name)
+    part_file.discard()
+    part_file.mark.unlink(missing_ok=True)
+    atomic_folder.clear((root / asset.dir).resolve())
 
 
 def free_archives(names: Iterable[str], *, force: bool = False) -> FreedReport:
@@ -135,8 +160,8 @@ def free_archives(names: Iterable[str], *, force: bool = False) -> FreedReport:
     Raises StageError, and deletes nothing, when the contents of one are not unpacked and cached, or
     when neither upstream nor the team remote still has its archive, unless `force` for the latter.
     """
-    root = find_root()
-    with writing(root):
+    root, names = find_root(), list(names)
+    with _alone_with(root, names):
         known = catalogue.load(root)
         stages = {asset: _stage(root, asset) for asset in known.find(names)}
         repository = Repository(root)
@@ -146,17 +171,15 @@ def free_archives(names: Iterable[str], *, force: bool = False) -> FreedReport:
                     f"the contents of {asset.name} are not unpacked and cached, so its archive is needed",
                     f"dvc repro unzip@{asset.name} unpacks it",
                 )
-        if not force and (nowhere := _nowhere_else(root, repository, stages)):
-            raise StageError(
-                f"neither upstream nor the team remote has the archive of {', '.join(nowhere)} any more",
-                "dvc push brings it to the team remote; --force deletes it for good",
-            )
+        places = dict.fromkeys(stages, Location.UNKNOWN) if force else _elsewhere(root, repository, stages)
         archives = {asset: stage.md5 or "" for asset, stage in stages.items()}
         parts = {asset: PartFile(part_files(root), asset.name).arrived for asset in stages}
         freed = repository.free(archives, force=force)
         for asset in stages:
             _discard(root, asset)
-    return FreedReport({asset: count + parts[asset] for asset, count in freed.items()})
+    return FreedReport(
+        {asset: count + parts[asset] for asset, count in freed.items()}, places, partial(at_root, root)
+    )
 
 
 def _stage(root: Path, asset: Asset) -> ImportStage:
@@ -168,20 +191,26 @@ def _stage(root: Path, asset: Asset) -> ImportStage:
     return stage
 
 
-def _nowhere_else(root: Path, repository: Repository, stages: Mapping[Asset, ImportStage]) -> list[str]:
-    """The assets whose archive neither upstream nor the team remote has, as far as these can be asked."""
+def _elsewhere(
+    root: Path, repository: Repository, stages: Mapping[Asset, ImportStage]
+) -> dict[Asset, Location]:
+    """Where each archive is had again, upstream or from the team remote; StageError when nowhere."""
     remotes = Remotes(root)
-    addresses = {asset.name: Address(remotes.source(asset.source), asset.path) for asset in stages}
+    silence = ""
     try:
+        addresses = {asset.name: Address(remotes.source(asset.source), asset.path) for asset in stages}
         answers = blob.try_ask(addresses)
-    except SasError:  # one that has expired opens nothing: the team remote is left
-        answers = {}
+    except SasError as error:  # it opens nothing: the team remote is left
+        answers, silence = {}, f" (upstream was not asked: {error.message})"
     away = {
         asset: stage
         for asset, stage in stages.items()
         if not (isinstance(answer := answers.get(asset.name), Blob) and stage.describes(answer))
     }
-    if not away:
-        return []
-    presences = repository.ask_team(away, repository.look(away))
-    return [asset.name for asset in away if presences[asset].archive is not Location.TEAM]
+    presences = repository.ask_team(away, repository.look(away)) if away else {}
+    if lost := [asset.name for asset in away if presences[asset].archive is not Location.TEAM]:
+        raise StageError(
+            f"neither upstream nor the team remote has the archive of {', '.join(lost)} any more{silence}",
+            "dvc push brings it to the team remote; --force deletes it for good",
+        )
+    return {asset: Location.TEAM if asset in away else Location.UPSTREAM for asset in stages}

@@ -50,7 +50,7 @@ def for_names(
         folder = None
     if folder is not None:
         assets = [_moved(known, assets, folder)]
-    sources = {name: remotes.source(name) for name in dict.fromkeys(asset.source for asset in assets)}
+    sources = {name: remotes.source(name, sas) for name in dict.fromkeys(asset.source for asset in assets)}
     if sas is None:
         return Request(tuple(assets), sources, new_folder=folder)
     if len(sources) > 1:
@@ -58,14 +58,18 @@ def for_names(
             f"one SAS opens one source, and these assets come from {len(sources)}: {', '.join(sources)}",
             "give the SAS of each source with assets of that source alone",
         )
-    [(name, only)] = sources.items()
+    [(name, private)] = sources.items()
+    _check_serves(sas, name, known)
+    return Request(tuple(assets), {name: private}, private, new_folder=folder)
+
+
+def _check_serves(sas: Sas, name: str, known: Catalogue) -> None:
+    """Refuse a SAS of one blob for a source that has several."""
     if sas.opens_one_blob and sum(asset.source == name for asset in known.assets.values()) > 1:
         raise SasError(
             f"the SAS opens a single blob (sr={sas.fields['sr']}), and source '{name}' is a container",
             "ask the publisher of the data for a SAS of the container (sr=c)",
         )
-    private = replace(only, sas=sas)
-    return Request(tuple(assets), {name: private}, private, new_folder=folder)
 
 
 def _moved(known: Catalogue, assets: list[Asset], folder: str) -> Asset:
@@ -96,6 +100,8 @@ def for_url(known: Catalogue, remotes: Remotes, name: str, url: BlobUrl, folder:
             f"the name '{name}' is already used differently: {before.blob}, which lands in {before.dir}",
             "choose another name",
         )
+    if url.sas and not is_new:
+        _check_serves(url.sas, origin.name, known)
     is_private = url.sas is not None and (is_new or url.sas != remotes.source(origin.name).sas)
     return Request(
         (before or asset,),
@@ -111,8 +117,9 @@ def _check_folder(asset: Asset, known: Catalogue) -> None:
         raise UsageError(fault, f"--dir data/{asset.name} would do")
     others = (other for other in known.assets.values() if other.name != asset.name)
     if other := catalogue.overlapping(asset.dir, others):
+        apart = "" if asset.dir == other.dir else f"is not apart from {other.dir}, "
         raise UsageError(
-            f"{asset.dir} is not apart from {other.dir}, where '{other.name}' lands",
+            f"{asset.dir} {apart or 'is '}where '{other.name}' lands",
             "choose another folder with --dir",
         )
 

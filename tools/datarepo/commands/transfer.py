@@ -25,6 +25,7 @@ from datarepo import disk
 from datarepo.archives.atomic_folder import appearing
 from datarepo.archives.extract import fill
 from datarepo.archives.zip import ZipArchive
+from datarepo.atomic_file import replace_text
 from datarepo.azure.arriving import Arriving
 from datarepo.azure.download import download
 from datarepo.azure.part_file import PartFile
@@ -32,7 +33,8 @@ from datarepo.commands.fetch_report import Action, AssetReport
 from datarepo.commands.survey import survey
 from datarepo.console import note, size
 from datarepo.errors import ArchiveError, BlobChangedError, DiskError, RepositoryError
-from datarepo.pipeline.repository import Arrival, Repository
+from datarepo.pipeline.objects import oid
+from datarepo.pipeline.repository import Arrival, Repository, check_unchanged
 from datarepo.pipeline.root import part_files, writing
 
 if TYPE_CHECKING:
@@ -54,7 +56,10 @@ _WAITING = 16  # transfers that have arrived and are not recorded yet: work fold
 
 @dataclass(frozen=True)
 class Job:
-    """What the transfers of a run have in common; the counters of progress are told bytes."""
+    """What the transfers of a run have in common; the counters of progress are told bytes.
+
+    `check` raises when an asset's folder, which is to be replaced, holds what no record knows.
+    """
 
     root: Path
     jobs: int
@@ -62,6 +67,7 @@ class Job:
     unzips: bool
     arrived: Callable[[int], None]
     unpacked: Callable[[int], None]
+    check: Callable[[Asset], None] = lambda _: None
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -170,8 +176,10 @@ class Transfer:
             if incoming.path == self.part_file.path:
                 self.part_file.seal(md5)
             digests = self._contents()
+            check_unchanged(self._job.root, self.asset, self._stage)
             if digests is not None:
-                _mark(self._job.root, self.asset).touch()
+                self._job.check(self.asset)
+                replace_text(self.part_file.mark, oid(digests), scratch=self.part_file.folder)
         file = incoming.path if incoming.path.parent == self.part_file.folder else None
         layout = self._surveyed.layout if self._surveyed and digests is not None else None
         report = AssetReport(
@@ -187,7 +195,7 @@ class Transfer:
             layout.size if layout else None,
             layout.remark if layout else "",
         )
-        return Arrival(self.asset, file, md5, digests), report
+        return Arrival(self.asset, self._stage, file, md5, digests), report
 
     def _contents(self) -> Mapping[str, str] | None:
         """The MD5s of the contents, once they are unpacked; None when nobody wants them."""
@@ -224,7 +232,7 @@ class Transfer:
 
     def _forget(self) -> None:
         self.part_file.discard()
-        disown(self._job.root, self.asset)
+        self.part_file.mark.unlink(missing_ok=True)
 
 
 def from_blob(job: Job, asset: Asset, address: Address, blob: Blob) -> Opening:
@@ -317,20 +325,6 @@ def from_archive(root: Path, asset: Asset, stage: ImportStage) -> Opening:
             os.close(file)
 
     return opened
-
-
-def is_ours(root: Path, asset: Asset) -> bool:
-    """Whether a run that was killed has let the asset's folder appear, and DVC does not know it yet."""
-    return _mark(root, asset).exists()
-
-
-def disown(root: Path, asset: Asset) -> None:
-    """Forget that a run which was killed has made the asset's folder."""
-    _mark(root, asset).unlink(missing_ok=True)
-
-
-def _mark(root: Path, asset: Asset) -> Path:
-    return part_files(root) / f"{asset.name}.unpacked"
 
 
 def _reflink(source: Path, target: Path) -> bool:

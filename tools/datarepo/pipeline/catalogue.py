@@ -86,6 +86,11 @@ class Asset:
         return f"{self.file}.dvc"
 
     @property
+    def target(self) -> str:
+        """What brings its data here, as an argument of DVC's commands."""
+        return f"unzip@{self.name}" if self.suffix else self.stage
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """What DVC keeps of it, from the repository's root: the archive and its contents, or the file."""
         return (self.file, self.dir) if self.suffix else (self.file,)

@@ -86,6 +86,12 @@ def changed(root: Path, paths: Iterable[str]) -> dict[str, str]:
     return {entry[3:].removeprefix(prefix): entry[:2] for entry in entries}
 
 
+def tracked(root: Path, paths: Iterable[str]) -> list[str]:
+    """The files at or below these paths that git tracks, committed or not."""
+    answer = _git(root, "--literal-pathspecs", "ls-files", "-z", "--", *paths)
+    return [name for name in answer.stdout.split("\0") if name]
+
+
 def at_head(root: Path, path: str) -> str:
     """The text of a file in the last commit, empty when it is not there."""
     answer = _git(root, "show", f"HEAD:./{path}")

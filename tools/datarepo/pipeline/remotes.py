@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from configobj import ConfigObj
 
+    from datarepo.azure.sas import Sas
+
 PUBLIC, PRIVATE = ".dvc/config", ".dvc/config.local"
 _SCHEME = "azure://"
 
@@ -53,8 +55,8 @@ class Remotes:
         """The names of all remotes, sources or not."""
         return list(self._options)
 
-    def source(self, name: str) -> Source:
-        """The source of that name.
+    def source(self, name: str, other: Sas | None = None) -> Source:
+        """The source of that name, opened by its own SAS, or by another in its place.
 
         Raises StageError when there is no such remote or it is no container of blobs, and SasError when
         what it holds is no SAS.
@@ -65,7 +67,7 @@ class Remotes:
                 f"there is no source '{name}': .dvc/config has no remote of that name",
                 f"dvc remote add {name} azure://CONTAINER makes one",
             )
-        return from_options(name, options)
+        return from_options(name, options, other)
 
     def sources_of(self, endpoint: str, container: str) -> list[Source]:
         """The sources of a container, in the order of the configuration."""
@@ -76,8 +78,8 @@ class Remotes:
         return [source for source in sources if (source.endpoint, source.container) == (endpoint, container)]
 
 
-def from_options(name: str, options: dict[str, str]) -> Source:
-    """Make a source of a DVC remote's options; errors as for `Remotes.source`."""
+def from_options(name: str, options: dict[str, str], other: Sas | None = None) -> Source:
+    """Make a source of a DVC remote's options; `other` and errors are as for `Remotes.source`."""
     url = options.get("url", "")
     fields = _fields(options.get("connection_string", ""))
     endpoint = fields.get("blobendpoint", "").rstrip("/")
@@ -94,7 +96,7 @@ def from_options(name: str, options: dict[str, str]) -> Source:
         )
     text = fields.get("sharedaccesssignature", "")
     try:
-        parsed = sas.parse(text) if text else None
+        parsed = other or (sas.parse(text) if text else None)
     except SasError as error:
         raise SasError(f"source '{name}': {error.message}", error.hint) from None
     return Source(name, url[len(_SCHEME) :].strip("/"), endpoint, parsed)

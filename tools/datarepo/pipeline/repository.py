@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 from datarepo.atomic_file import replace_text
 from datarepo.azure.blob import DEADLINE
 from datarepo.azure.part_file import PartFile
-from datarepo.console import first_line, note
+from datarepo.console import few, first_line, note
 from datarepo.deadline import ask_all, within
 from datarepo.errors import RepositoryError, StageError
-from datarepo.pipeline import dvc_lock, git_ignore, git_index, import_stage, state
+from datarepo.pipeline import commit, dvc_lock, git_ignore, import_stage, state
 from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.objects import Objects
 from datarepo.pipeline.root import part_files, scratch
@@ -48,10 +48,12 @@ if TYPE_CHECKING:
 class Arrival:
     """What has arrived of an asset: `file` is its archive, of that md5, None where workspace or cache has it.
 
-    `digests` are the MD5s of the contents by path, which lie in the asset's folder; None when they do not.
+    `stage` is the import stage as it was when the transfer began; `digests` are the MD5s of the contents by
+    path, which lie in the asset's folder, None when they do not.
     """
 
     asset: Asset
+    stage: ImportStage
     file: Path | None
     md5: str
     digests: Mapping[str, str] | None = None
@@ -112,9 +114,10 @@ class Repository:
         except OutputDuplicationError as error:
             others = set(error.stages) - set(stages.values())
             raise _dvc_says(f"{error.output}.dvc", OutputDuplicationError(error.output, others)) from None
-        tracked = git_index.tracked(self._root)
-        for path in (path for asset in stages for path in asset.outputs):
-            if path in tracked:
+        paths = [path for asset in stages for path in asset.outputs]
+        tracked = commit.tracked(self._root, paths)
+        for path in paths:
+            if any(name == path or name.startswith(f"{path}/") for name in tracked):
                 raise StageError(
                     f"{path} is tracked by git, and DVC is to keep it",
                     f"git rm -r --cached {path}, then run the same command again",
@@ -139,11 +142,14 @@ class Repository:
         """Record what has arrived as `dvc repro` would have: archives cached, contents cached, all linked.
 
         No byte is copied or read, where file and cache are on one disk: a file gets a second name in
-        the cache, and the workspace links to that. The files themselves are the caller's to remove.
+        the cache, and the workspace links to that. The files themselves are the caller's to remove. Raises
+        StageError, and records nothing, when an import stage is not any more what it was.
         """
         from dvc.dvcfile import load_file
 
         with self._working_on("dvc commit"):
+            for arrival in arrivals:
+                check_unchanged(self._root, arrival.asset, arrival.stage)
             made = load_file(self._dvc, str(self._root / "dvc.yaml")).stages  # read once, with params.yaml
             stages = []
             for arrival in arrivals:
@@ -163,6 +169,8 @@ class Repository:
         from dvc_objects.fs.local import localfs
 
         out = self.output(arrival.asset)
+        if self._is_there(arrival.asset.file) and self.holds_another(arrival.asset.file, arrival.md5):
+            self._remove(arrival.asset.file)  # a version that the cache has as well
         if arrival.file:
             self._mend_cache([arrival.md5])
             self._dvc.cache.local.add(str(arrival.file), localfs, arrival.md5, hardlink=True)
@@ -216,25 +224,28 @@ class Repository:
     def unrecorded(self, asset: Asset) -> list[str]:
         """The files in the asset's folder that `dvc.lock` does not record as they are, in order.
 
-        None when the folder as a whole is a version that the cache has; all of them when `dvc.lock` records
-        none, or when the cache has lost the list.
+        Only those that DVC ignores when the folder is otherwise a version that the cache has, or what a
+        killed run of ours has unpacked; all of them when `dvc.lock` records none, or when the cache has lost
+        the list.
         """
-        from dvc_data.hashfile import load
-        from dvc_data.hashfile.hash_info import HashInfo
-        from dvc_objects.errors import ObjectFormatError
+        made = dvc_lock.read(self._root).get(asset.name)
+        if not (self._root / asset.dir).is_dir():
+            return [asset.dir] if self._is_there(asset.dir) else []
+        ignored = self._ignored(asset.dir)
+        ours = PartFile(part_files(self._root), asset.name).unpacked
+        condition = self._condition(asset.dir, ours, made.contents if made else None)
+        if condition is not Condition.MODIFIED:
+            return ignored
+        recorded = (made and self.objects().contents(made.contents)) or {}
+        there = {"/".join(key): info.value for key, _, info in self._content(asset.dir)}
+        return sorted([*ignored, *(name for name, md5 in there.items() if recorded.get(name) != md5)])
 
-        folder, made = self._root / asset.dir, dvc_lock.read(self._root).get(asset.name)
-        if self._condition(asset.dir, None, made.contents if made else None) is not Condition.MODIFIED:
-            return []
-        if not folder.is_dir():
-            return [asset.dir]
-        recorded: dict[tuple[str, ...], str] = {}
-        if made:
-            with contextlib.suppress(FileNotFoundError, ObjectFormatError):
-                tree: Any = load(self._dvc.cache.local, HashInfo("md5", made.contents))
-                recorded = {key: info.value for key, _, info in tree}
-        there = self._content(asset.dir)
-        return sorted("/".join(key) for key, _, info in there if recorded.get(key) != info.value)
+    def _ignored(self, path: str) -> list[str]:
+        """The files below a folder that DVC does not see, in order: it would delete them with the folder."""
+        folder = str(self._root / path)
+        seen = set(map(str, self.objects().files(Path(folder))))
+        every = (os.path.join(top, name) for top, _, names in os.walk(folder) for name in names)  # noqa: PTH118  # 100,000 of them
+        return sorted(os.path.relpath(name, folder) for name in every if name not in seen)
 
     def remove(
         self, outputs: Mapping[Asset, Iterable[str]], *, force: bool = False
@@ -251,8 +262,15 @@ class Repository:
             present = {asset: list(filter(self._is_there, paths)) for asset, paths in outputs.items()}
             for asset, paths in present.items():
                 for path in paths:
-                    if not force and not self._is_kept(path):
+                    if force:
+                        continue
+                    if not self._is_kept(path):
                         raise _not_kept(asset, path)
+                    if ignored := self._ignored(path):
+                        raise StageError(
+                            f"{path} holds what DVC ignores, and would go with it: {few(ignored)}",
+                            "move that away; --force deletes it",
+                        )
             for path in (path for paths in present.values() for path in paths):
                 self._remove(path)
             lock = Lockfile(self._dvc, str(self._root / "dvc.lock"))
@@ -335,7 +353,7 @@ class Repository:
 
     def _presence(self, asset: Asset, stage: ImportStage | None, made: Unzipped | None) -> Presence:
         archive, condition = self._find(asset.file, stage.md5 if stage else None)
-        in_the_way = condition in (Condition.OTHER, Condition.MODIFIED)
+        in_the_way = condition is Condition.MODIFIED
         arrived = PartFile(part_files(self._root), asset.name).arrived
         if archive is Location.UPSTREAM and arrived:
             archive = Location.PART_FILE
@@ -359,20 +377,28 @@ class Repository:
         full = self._root / path
         if not full.exists() or (oid is None and full.is_dir() and not any(full.iterdir())):
             return Condition.MISSING
-        if oid is None and full.is_file():
-            return Condition.MODIFIED
+        if oid is None and full.is_file() and not full.is_symlink() and full.stat().st_nlink == 1:
+            return Condition.MODIFIED  # no link into the cache: it may be long to read
         value = self._content(path).hash_info.value
         if value == oid:
             return Condition.AS_RECORDED
         return Condition.OTHER if value == former or self._is_cached(value) else Condition.MODIFIED
+
+    def holds_another(self, path: str, oid: str) -> bool:
+        """Whether a version lies at a path that is not the recorded one, and that the cache has as well."""
+        return self._condition(path, oid) is Condition.OTHER
 
     def _content(self, path: str) -> Any:  # noqa: ANN401  # DVC publishes no types
         """The object of what lies at a path: a file, or a folder as a tree."""
         from dvc_data.hashfile.build import build
         from dvc_objects.fs.local import localfs
 
-        full, cache = str(self._root / path), self._dvc.cache.local
-        return build(cache, full, localfs, "md5", ignore=self._dvc.dvcignore, dry_run=True)[2]
+        full, cache, ignore = str(self._root / path), self._dvc.cache.local, self._dvc.dvcignore
+        try:
+            return build(cache, full, localfs, "md5", ignore=ignore, dry_run=True)[2]
+        except FileNotFoundError:  # a link to an object that is gone from the cache
+            sound: Any = _WithoutDangling(ignore)
+            return build(cache, full, localfs, "md5", ignore=sound, dry_run=True)[2]
 
     def _is_kept(self, path: str) -> bool:
         """Whether the cache has every file at a path: a killed run may have removed some of a folder."""
@@ -519,12 +545,32 @@ class Repository:
             raise _dvc_says(what, error) from None
 
 
+class _WithoutDangling:
+    """DVC's ignore rules, by which links to nothing are ignored as well."""
+
+    def __init__(self, rules: Any) -> None:  # noqa: ANN401  # DVC publishes no types
+        self._rules = rules
+
+    def walk(self, *place: Any) -> Iterator[tuple[str, list[str], list[str]]]:  # noqa: ANN401  # as above
+        """The folders below a place, as DVC asks for them."""
+        for folder, folders, names in self._rules.walk(*place):
+            yield folder, folders, [name for name in names if (Path(folder) / name).exists()]
+
+
+def check_unchanged(root: Path, asset: Asset, stage: ImportStage) -> None:
+    """Raise StageError when an asset's import stage is not any more what it was."""
+    if import_stage.read(root, asset) != stage:
+        raise StageError(
+            f"{asset.stage} has changed since this command began: tools/add-asset or git has written it",
+            "run the same command again; what has arrived is used as far as it is of the new version",
+        )
+
+
 def _not_kept(asset: Asset, path: str) -> StageError:
-    target = asset.stage if path == asset.file else f"unzip@{asset.name}"
-    return StageError(
-        f"{path} holds what the cache does not have",
-        f"'dvc commit --force {target}' keeps it; --force deletes it",
-    )
+    keeping = f"'dvc commit --force unzip@{asset.name}' keeps it"
+    if path == asset.file:  # which `dvc commit` would tie to the blob that is upstream now
+        keeping = f"tools/verify-asset {asset.name} puts it there, if it is the recorded archive"
+    return StageError(f"{path} holds what the cache does not have", f"{keeping}; --force deletes it")
 
 
 def _delete(paths: Iterable[Path]) -> int:
