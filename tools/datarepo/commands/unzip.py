@@ -168,11 +168,12 @@ def _max_ratio(archive: Path) -> float:
     """How many times its size the archive of an asset may unpack to, as the catalogue around it says."""
     from datarepo.pipeline import catalogue
 
-    root = archive.parent.resolve().parent  # the archive itself may be a link into DVC's cache
+    folder = archive.parent.resolve()  # the archive itself may be a link into DVC's cache
+    root = folder.parent
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if "max_ratio" not in (root / catalogue.FILE).read_text(encoding="utf-8"):
             return MAX_RATIO  # most say nothing of that, and are read in no time
-        file = f"{archive.parent.name}/{archive.name}"
+        file = f"{folder.name}/{archive.name}"
         assets = catalogue.load(root).assets.values()
         return next((asset.max_ratio for asset in assets if asset.file == file), None) or MAX_RATIO
     return MAX_RATIO
