@@ -16,7 +16,9 @@ assets:                                       in use: dvc.yaml iterates over the
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import math
 import re
 import textwrap
 from dataclasses import dataclass
@@ -235,7 +237,7 @@ def _asset(name: str, entry: _Mapping, roots: Mapping[str, str]) -> Asset:
     folder = _ROOT.sub(lambda match: roots[match[1]], folder)
     if fault := folder_fault(folder):
         raise entry.wrong(fault, "dir")
-    max_ratio = entry.number("max_ratio") if "max_ratio" in entry.names() else None
+    max_ratio = entry.ratio("max_ratio") if "max_ratio" in entry.names() else None
     return Asset(name, entry.text("kind"), blob, folder, max_ratio)
 
 
@@ -286,11 +288,11 @@ class _Mapping:
             raise self.wrong("a text is expected here", name)
         return str(node.value)
 
-    def number(self, name: str) -> float:
-        try:
-            return float(self.text(name))
-        except ValueError:
-            raise self.wrong("a number is expected here", name) from None
+    def ratio(self, name: str) -> float:
+        with contextlib.suppress(ValueError):
+            if 1 <= (ratio := float(self.text(name))) < math.inf:  # which NaN is not
+                return ratio
+        raise self.wrong("a number, 1 or more, is expected here", name)
 
     def _get(self, name: str) -> tuple[int, yaml.Node]:
         if name not in self._entries:
