@@ -1,8 +1,7 @@
-"""Extracting an archive: a folder becomes its contents, wholly or not at all.
+"""Extracting an archive: an empty folder becomes its contents.
 
     lay_out    which member goes where, and how much it is in all; decided before anything is written
     fill       folders, then files on all cores, then links, into an empty folder
-    extract    both, in a folder that takes its place at the end
 
 "Becomes its contents" holds whether or not the archive wraps them in a folder of its own: one
 top-level folder named like the archive (`vqa.zip`: `vqa/`), like the blob it was imported from, or
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from datarepo import disk
-from datarepo.archives.atomic_folder import appearing, work_folder
+from datarepo.archives.atomic_folder import work_folder
 from datarepo.archives.safety import Kind, check_ratio, clashes, permissions, place, refuse, shown
 from datarepo.errors import DiskError
 
@@ -103,26 +102,6 @@ def _check_told_apart(pairs: Sequence[tuple[str, str]], folder: Path) -> None:
                 )
 
 
-def extract(
-    archive: Archive,
-    layout: Layout,
-    folder: Path,
-    *,
-    replace: bool = False,
-    jobs: int = 0,
-    advance: Callable[[int], None] = lambda _: None,
-    hashed: bool = False,
-) -> Mapping[str, str]:
-    """Make `folder` the contents of `archive`; the MD5s, if `hashed`.
-
-    What was in the folder goes if `replace`, and is a UsageError if not. `jobs` threads work on it, one a
-    core when 0; `advance` is told the bytes written, from any thread. Raises ArchiveError, DiskError or
-    UsageError, with everything as it was before.
-    """
-    with appearing(folder, replace=replace) as tree:
-        return fill(archive, layout, tree, jobs=jobs, advance=advance, hashed=hashed)
-
-
 def fill(
     archive: Archive,
     layout: Layout,
@@ -135,8 +114,9 @@ def fill(
 ) -> Mapping[str, str]:
     """Write all members below an empty folder: folders first, links last, so that nothing goes through one.
 
-    Arguments and answer as for `extract`: the MD5 of each file by its path, empty unless `hashed`. With
+    `jobs` threads work on it, one a core when 0; `advance` is told the bytes written, from any thread. With
     `in_order` the bytes of the archive are asked for from its beginning on, as far as several threads can.
+    The answer is the MD5 of each file by its path, empty unless `hashed`. Raises ArchiveError or DiskError.
     """
     top = os.fsencode(tree)  # bytes, as all paths below it: names are UTF-8 whatever the locale
     folders = {path for entry, path in layout.members if entry.member.kind is Kind.FOLDER}
