@@ -21,7 +21,6 @@ from datarepo.pipeline.repository import Repository
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
-    from types import TracebackType
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -40,12 +39,7 @@ class RepositoryProcess:
     def __enter__(self) -> RepositoryProcess:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
     def submit(
