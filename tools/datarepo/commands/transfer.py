@@ -26,7 +26,7 @@ from datarepo.archives.atomic_folder import appearing
 from datarepo.archives.extract import fill
 from datarepo.archives.zip import ZipArchive
 from datarepo.azure.arriving import Arriving
-from datarepo.azure.download import download
+from datarepo.azure.download import Download
 from datarepo.azure.part_file import PartFile
 from datarepo.commands.fetch_report import Action, AssetReport
 from datarepo.commands.survey import survey
@@ -240,16 +240,9 @@ def from_blob(job: Job, asset: Asset, address: Address, blob: Blob) -> Opening:
 
             def bring() -> None:
                 try:
-                    download(
-                        address,
-                        blob,
-                        part_file,
-                        file,
-                        arriving,
-                        advance=job.arrived,
-                        jobs=job.jobs,
-                        rate_limit=job.rate_limit,
-                    )
+                    Download(
+                        address, blob, part_file, file, arriving, job.arrived, job.jobs, job.rate_limit
+                    ).run()
                 except BlobChangedError:
                     part_file.discard()
                     raise
