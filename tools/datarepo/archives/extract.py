@@ -15,7 +15,7 @@ import itertools
 import os
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from datarepo import disk
@@ -181,15 +181,15 @@ def _is_tiny(pair: tuple[Entry, str]) -> bool:
     return pair[0].member.size <= TINY
 
 
+@dataclass
 class _Writer:
     """What every thread needs: where from, where to, whom to tell, whether to hash, when to stop."""
 
-    def __init__(self, archive: Archive, tree: bytes, advance: Callable[[int], None], hashed: bool) -> None:
-        self._archive = archive
-        self._tree = tree
-        self._advance = advance
-        self._hashed = hashed
-        self.stop = threading.Event()
+    archive: Archive
+    tree: bytes
+    advance: Callable[[int], None]
+    hashed: bool
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def write(self, share: Sequence[tuple[Entry, str]]) -> dict[str, str]:
         """Write some files; the MD5 of each by its path, or nothing when nobody asks."""
@@ -199,13 +199,11 @@ class _Writer:
         for entry, path in share:
             if self.stop.is_set():
                 break
-            digest = hashlib.md5(usedforsecurity=False) if self._hashed else None
+            digest = hashlib.md5(usedforsecurity=False) if self.hashed else None
             mode = permissions(entry.member.mode)
-            file = os.open(
-                _below(self._tree, path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode
-            )
+            file = os.open(_below(self.tree, path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             try:
-                for piece in self._archive.contents(entry):
+                for piece in self.archive.contents(entry):
                     if self.stop.is_set():
                         break
                     view = memoryview(piece)
@@ -213,7 +211,7 @@ class _Writer:
                         view = view[os.write(file, view) :]
                     if digest:
                         digest.update(piece)
-                    self._advance(len(piece))
+                    self.advance(len(piece))
             finally:
                 os.close(file)
             if digest:
