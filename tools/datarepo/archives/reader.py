@@ -13,18 +13,11 @@ if TYPE_CHECKING:
 class Reader(Protocol):
     """A file, a blob, or a part file whose bytes are still arriving.
 
-    `read_at` may be called from several threads.
+    `name` is what messages call it, `size` is in bytes; `read_at` may be called from several threads.
     """
 
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Its bytes."""
-        ...
+    name: str
+    size: int
 
     def read_at(self, offset: int, length: int, /) -> bytes:
         """The bytes from `offset` on: `length` of them, or fewer at the end."""

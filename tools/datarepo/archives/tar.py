@@ -14,7 +14,8 @@ import stat
 import sys
 import tarfile
 import zlib
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from isal import igzip, igzip_lib
 
@@ -54,17 +55,14 @@ BAD_DATA: tuple[type[Exception], ...] = (
 )
 
 
-class Entry(NamedTuple):
-    """A member, and tarfile's own record of where its data are."""
+@dataclass(slots=True)
+class Entry:
+    """A member, and tarfile's own record of where its data are; `start` is that of its header."""
 
     member: Member
     flaw: str
+    start: int
     info: tarfile.TarInfo
-
-    @property
-    def start(self) -> int:
-        """Where its header is in the unpacked archive."""
-        return self.info.offset
 
 
 class TarArchive:
@@ -159,4 +157,4 @@ def _entry(info: tarfile.TarInfo) -> Entry:
         becomes, flaw = Kind.FILE, "it is a hard link, which is not supported"
     size = info.size if becomes is Kind.FILE else 0
     target = info.linkname if becomes is Kind.LINK else ""
-    return Entry(Member(info.name, becomes, size, stat.S_IMODE(info.mode), target), flaw, info)
+    return Entry(Member(info.name, becomes, size, stat.S_IMODE(info.mode), target), flaw, info.offset, info)
