@@ -242,15 +242,9 @@ def from_blob(job: Job, asset: Asset, address: Address, blob: Blob) -> Opening:
                 except OSError as error:
                     raise _told_if_full(error, asset, part_file) from None
 
-            yield Incoming(
-                part_file.path,
-                arriving,
-                bring,
-                Action(start.case.value),
-                start.state.md5,
-                start.here,
-                start.why,
-            )
+            begun = Action.RESUMED if start.here else Action.FETCHED
+            action = Action.RESTARTED if start.why else begun
+            yield Incoming(part_file.path, arriving, bring, action, start.state.md5, start.here, start.why)
 
     return opened
 
