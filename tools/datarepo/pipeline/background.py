@@ -12,9 +12,8 @@ import signal
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from datarepo.pipeline.repository import Repository
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
 _repository: Repository
@@ -42,14 +40,9 @@ class RepositoryProcess:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def submit(
-        self,
-        method: Callable[Concatenate[Repository, Arguments], Answer],
-        *arguments: Arguments.args,
-        **options: Arguments.kwargs,
-    ) -> Future[Answer]:
+    def submit(self, method: Callable[..., Answer], *arguments: object) -> Future[Answer]:
         """Have a method of Repository run there; what it raises is raised where its result is asked for."""
-        return self._pool.submit(partial(_call, method), *arguments, **options)
+        return self._pool.submit(_call, method, *arguments)
 
 
 def _start(root: Path) -> None:
@@ -69,9 +62,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _call(
-    method: Callable[Concatenate[Repository, Arguments], Answer],
-    *arguments: Arguments.args,
-    **options: Arguments.kwargs,
-) -> Answer:
-    return method(_repository, *arguments, **options)
+def _call(method: Callable[..., Answer], *arguments: object) -> Answer:
+    return method(_repository, *arguments)
