@@ -43,3 +43,16 @@ def test_a_user_without_name_and_home_is_told_what_dvc_needs(clone: Clone) -> No
     assert without.code != 0
     assert repro.code == 0, repro.said
     assert clone.tree("data/vqa") == samples.tree("vqa")
+
+
+@pytest.mark.skipif(not has_user_namespaces(), reason="no user namespaces on this machine")
+def test_a_line_that_is_completed_stays_as_it_is(untouched: Clone) -> None:
+    """What is printed at Tab stands in the middle of it."""
+    untouched.home.chmod(0o555)
+    asks = {
+        "_ADD_ASSET_COMPLETE": "complete_bash",
+        "COMP_WORDS": "tools/add-asset GQ",
+        "COMP_CWORD": "1",
+    }
+
+    assert untouched.run(*NAMELESS, "tools/add-asset", env=asks) == (0, "GQA\n", "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from datarepo.azure.blob import Blob
-from datarepo.azure.part_file import Case, PartFile, State, decide, merge, missing, parse
+from datarepo.azure.part_file import PartFile, State, decide, merge, missing, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,25 +21,25 @@ HALF = State(BLOB.etag, BLOB.size, ((0, 30), (40, 60)))
 
 
 @pytest.mark.parametrize(
-    ("state", "held", "case", "begins", "why"),
+    ("state", "held", "begins", "why"),
     [
-        (None, None, Case.FETCHED, FRESH, ""),
-        (HALF, None, Case.FETCHED, FRESH, ""),
-        (FRESH, 0, Case.FETCHED, FRESH, ""),
-        (HALF, 60, Case.RESUMED, HALF, ""),
-        (HALF, 100, Case.RESUMED, HALF, ""),
-        (HALF, 59, Case.RESTARTED, FRESH, "the part file was cut to 59 bytes"),
-        (None, 60, Case.RESTARTED, FRESH, "what is known of the part file cannot be read"),
-        (State('"0xOLD"', 100), 60, Case.RESTARTED, FRESH, 'the blob has changed: ETag "0xOLD" -> "0xE"'),
-        (State('"0xE"', 99), 60, Case.RESTARTED, FRESH, "the blob has changed: 99 -> 100 bytes"),
+        (None, None, FRESH, ""),
+        (HALF, None, FRESH, ""),
+        (FRESH, 0, FRESH, ""),
+        (HALF, 60, HALF, ""),
+        (HALF, 100, HALF, ""),
+        (HALF, 59, FRESH, "the part file was cut to 59 bytes"),
+        (None, 60, FRESH, "what is known of the part file cannot be read"),
+        (State('"0xOLD"', 100), 60, FRESH, 'the blob has changed: ETag "0xOLD" -> "0xE"'),
+        (State('"0xE"', 99), 60, FRESH, "the blob has changed: 99 -> 100 bytes"),
     ],
 )
 def test_begins_where_the_state_and_the_file_allow(
-    state: State | None, held: int | None, case: Case, begins: State, why: str
+    state: State | None, held: int | None, begins: State, why: str
 ) -> None:
     """Only a state of this ETag and length, whose bytes are there, is gone on from."""
     start = decide(state, held, BLOB)
-    assert (start.case, start.state, start.why) == (case, begins, why)
+    assert (start.state, start.why) == (begins, why)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_claims_survive_and_reset_with_another_blob(tmp_path: Path) -> None:
         os.pwrite(file, b"x" * 30, 40)
         part_file.claim(file, [(40, 70)])
     start = PartFile(tmp_path, "vqa").start(BLOB)
-    assert (start.case, start.state.done, start.here) == (Case.RESUMED, ((40, 70),), 30)
+    assert (start.state.done, start.here) == (((40, 70),), 30)
     other = Blob('"0xNEW"', 100, BLOB.modified)
     with part_file.opened(part_file.start(other)):
         assert part_file.path.stat().st_size == 0

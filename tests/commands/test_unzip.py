@@ -156,6 +156,8 @@ def test_dvc_repro_unpacks_as_far_as_the_catalogue_allows(clone: Clone, upstream
     clone.ok("dvc", "repro")
     assert clone.tree("data/vqa") == {"a": bytes(2_000_000)}
     clone.ok("rm", "-r", "data/vqa")
+    beside = clone.tool("unzip-asset", "vqa.zip", "../data/z", "--quiet", cwd=clone.path / "archives")
+    assert beside == (0, "", "")
     narrow = clone.tool("unzip-asset", "archives/vqa.zip", "data/vqa", "--max-ratio", "9")
     assert narrow.error.endswith(", over 9 times its size")
     clone.ok("cp", "archives/vqa.zip", "archives/other.zip")

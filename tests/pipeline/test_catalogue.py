@@ -100,6 +100,13 @@ def test_an_asset_knows_its_source_blob_archive_and_stage() -> None:
             ("  vqa:\n    kind", "  v q:\n    kind"),
             "line 8, key 'catalogue.v q': an asset's name is made of letters",
         ),
+        *(
+            (
+                ("kind: dataset", f"kind: dataset\n    max_ratio: {ratio}"),
+                "line 10, key 'catalogue.vqa.max_ratio': a number, 1 or more, is expected here",
+            )
+            for ratio in ("nan", ".nan", "inf", "1e999", "-500", "0", "0.5", "much")
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_key_and_line(change: tuple[str, str], message: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from datarepo.errors import StageError
 from datarepo.pipeline import import_stage
 from datarepo.pipeline.catalogue import Asset
 from datarepo.pipeline.import_stage import ImportStage
@@ -44,6 +45,18 @@ def test_meta_is_believed_of_the_version_it_names(meta: object, believed: dict[s
     }
 
     assert import_stage.parse(document, VQA) == ImportStage("0xNOW", 9, None, **believed)
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"a: ["])
+def test_a_stage_that_cannot_be_read_is_told_from_a_defect(content: bytes, tmp_path: Path) -> None:
+    """Neither text nor YAML: after a merge, or a disk's fault."""
+    (tmp_path / "archives").mkdir()
+    (tmp_path / VQA.stage).write_bytes(content)
+
+    with pytest.raises(StageError) as caught:
+        import_stage.read(tmp_path, VQA)
+
+    assert caught.value.message == f"{VQA.stage} is not the import stage of 'vqa': it is not YAML"
 
 
 def test_the_old_archive_is_not_taken_for_the_new_one_that_dvc_update_recorded(

@@ -82,6 +82,7 @@ def test_what_is_configured_already_need_not_be_typed_again() -> None:
         ("azure://team", {}, " \n", "no secret was given"),
         ("azure://team", {}, KEY, "a key or a SAS does not tell whose it is"),
         ("azure://team", {"account": "oscars"}, KEY[:-4], "this is neither a connection string, nor a SAS, nor an account key"),
+        ("azure://team", {"account": "oscars"}, "ö" + KEY, "this is neither a connection string, nor a SAS, nor an account key"),
         ("s3://team", {}, "AKIA", "an access key is two words, ID and secret, and 1 came"),
     ],
 )  # fmt: skip

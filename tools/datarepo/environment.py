@@ -35,7 +35,7 @@ def run(command):
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
-    _name_the_user()
+    _name_the_user(command)
     try:
         from datarepo.cli import main
     except ModuleNotFoundError as error:
@@ -48,10 +48,11 @@ def run(command):
     main(command)
 
 
-def _name_the_user():
+def _name_the_user(command):
     """Set what DVC fails without, where a container has no name for the user's id, or no home to write to.
 
-    A user needs the same for DVC's own commands, and is told.
+    A user needs the same for DVC's own commands, and is told; not by a shell that completes a line, where
+    each Tab would print it.
     """
     lacking = {}
     if not any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):  # as getpass asks
@@ -64,8 +65,9 @@ def _name_the_user():
         folder = os.path.dirname(folder)
     if not os.environ.get("AZURE_CONFIG_DIR") and not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
         lacking["AZURE_CONFIG_DIR"] = os.path.join(ROOT, ".dvc", "tmp", "azure")
-    if lacking:
-        os.environ.update(lacking)
+    os.environ.update(lacking)
+    completes = "_" + command.replace("-", "_").upper() + "_COMPLETE"  # as a shell asks Click
+    if lacking and completes not in os.environ:
         settings = " ".join(name + "=" + shlex.quote(value) for name, value in lacking.items())
         print("no name or no home for this user here; dvc needs: export " + settings, file=sys.stderr)
 

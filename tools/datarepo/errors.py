@@ -1,17 +1,6 @@
 """What can go wrong, as a small family: every failure a user can cause or meet is one of these.
 
-RepositoryError            exit code 1
-├── UsageError             exit code 2: the command line asks for something that is not there
-├── Interruption           exit code 130: Ctrl-C, with what is kept
-├── CatalogueError         params.yaml is missing, malformed or of the wrong shape
-├── StageError             an import stage or the DVC repository is not what the tools wrote
-├── SasError               a shared access signature that cannot work
-├── BlobError              the service refused, or cannot be reached
-│   ├── BlobNotFoundError
-│   └── BlobChangedError   not the blob any more that the import stage records
-├── RemoteError            the team remote refused, or cannot be reached
-├── ArchiveError           an archive that is broken, or not to be trusted
-└── DiskError              not enough room
+The exit code of a command that ends so is 1, of a UsageError 2, of an Interruption 130.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Extracting an archive: a folder becomes its contents, wholly or not at all.
+"""Extracting an archive: an empty folder becomes its contents.
 
     lay_out    which member goes where, and how much it is in all; decided before anything is written
     fill       folders, then files on all cores, then links, into an empty folder
-    extract    both, in a folder that takes its place at the end
 
 "Becomes its contents" holds whether or not the archive wraps them in a folder of its own: one
 top-level folder named like the archive (`vqa.zip`: `vqa/`), like the blob it was imported from, or
@@ -16,11 +15,11 @@ import itertools
 import os
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from datarepo import disk
-from datarepo.archives.atomic_folder import appearing, work_folder
+from datarepo.archives.atomic_folder import work_folder
 from datarepo.archives.safety import Kind, check_ratio, clashes, permissions, place, refuse, shown
 from datarepo.errors import DiskError
 
@@ -103,26 +102,6 @@ def _check_told_apart(pairs: Sequence[tuple[str, str]], folder: Path) -> None:
                 )
 
 
-def extract(
-    archive: Archive,
-    layout: Layout,
-    folder: Path,
-    *,
-    replace: bool = False,
-    jobs: int = 0,
-    advance: Callable[[int], None] = lambda _: None,
-    hashed: bool = False,
-) -> Mapping[str, str]:
-    """Make `folder` the contents of `archive`; the MD5s, if `hashed`.
-
-    What was in the folder goes if `replace`, and is a UsageError if not. `jobs` threads work on it, one a
-    core when 0; `advance` is told the bytes written, from any thread. Raises ArchiveError, DiskError or
-    UsageError, with everything as it was before.
-    """
-    with appearing(folder, replace=replace) as tree:
-        return fill(archive, layout, tree, jobs=jobs, advance=advance, hashed=hashed)
-
-
 def fill(
     archive: Archive,
     layout: Layout,
@@ -135,8 +114,9 @@ def fill(
 ) -> Mapping[str, str]:
     """Write all members below an empty folder: folders first, links last, so that nothing goes through one.
 
-    Arguments and answer as for `extract`: the MD5 of each file by its path, empty unless `hashed`. With
+    `jobs` threads work on it, one a core when 0; `advance` is told the bytes written, from any thread. With
     `in_order` the bytes of the archive are asked for from its beginning on, as far as several threads can.
+    The answer is the MD5 of each file by its path, empty unless `hashed`. Raises ArchiveError or DiskError.
     """
     top = os.fsencode(tree)  # bytes, as all paths below it: names are UTF-8 whatever the locale
     folders = {path for entry, path in layout.members if entry.member.kind is Kind.FOLDER}
@@ -201,15 +181,15 @@ def _is_tiny(pair: tuple[Entry, str]) -> bool:
     return pair[0].member.size <= TINY
 
 
+@dataclass
 class _Writer:
     """What every thread needs: where from, where to, whom to tell, whether to hash, when to stop."""
 
-    def __init__(self, archive: Archive, tree: bytes, advance: Callable[[int], None], hashed: bool) -> None:
-        self._archive = archive
-        self._tree = tree
-        self._advance = advance
-        self._hashed = hashed
-        self.stop = threading.Event()
+    archive: Archive
+    tree: bytes
+    advance: Callable[[int], None]
+    hashed: bool
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def write(self, share: Sequence[tuple[Entry, str]]) -> dict[str, str]:
         """Write some files; the MD5 of each by its path, or nothing when nobody asks."""
@@ -219,13 +199,11 @@ class _Writer:
         for entry, path in share:
             if self.stop.is_set():
                 break
-            digest = hashlib.md5(usedforsecurity=False) if self._hashed else None
+            digest = hashlib.md5(usedforsecurity=False) if self.hashed else None
             mode = permissions(entry.member.mode)
-            file = os.open(
-                _below(self._tree, path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode
-            )
+            file = os.open(_below(self.tree, path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             try:
-                for piece in self._archive.contents(entry):
+                for piece in self.archive.contents(entry):
                     if self.stop.is_set():
                         break
                     view = memoryview(piece)
@@ -233,7 +211,7 @@ class _Writer:
                         view = view[os.write(file, view) :]
                     if digest:
                         digest.update(piece)
-                    self._advance(len(piece))
+                    self.advance(len(piece))
             finally:
                 os.close(file)
             if digest:

@@ -15,22 +15,15 @@ SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst"
 
 
 class Entry(Protocol):
-    """A member with what extraction has to know of it; `flaw` says why its data cannot be had, if so."""
+    """A member with what extraction has to know of it.
 
-    @property
-    def member(self) -> Member:
-        """Its name, kind, size, mode and target."""
-        ...
+    `flaw` is the end of a sentence on why its data cannot be had, empty when they can; `start` is where it
+    begins in the archive, unpacked if that is compressed as a whole.
+    """
 
-    @property
-    def flaw(self) -> str:
-        """The end of a sentence on why its data cannot be had; empty when they can."""
-        ...
-
-    @property
-    def start(self) -> int:
-        """Where it begins in the archive, unpacked if that is compressed as a whole."""
-        ...
+    member: Member
+    flaw: str
+    start: int
 
 
 class Archive(Protocol):

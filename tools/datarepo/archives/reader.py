@@ -8,24 +8,16 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 
 class Reader(Protocol):
     """A file, a blob, or a part file whose bytes are still arriving.
 
-    `read_at` may be called from several threads.
+    `name` is what messages call it, `size` is in bytes; `read_at` may be called from several threads.
     """
 
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Its bytes."""
-        ...
+    name: str
+    size: int
 
     def read_at(self, offset: int, length: int, /) -> bytes:
         """The bytes from `offset` on: `length` of them, or fewer at the end."""
@@ -43,12 +35,7 @@ class FileReader:
     def __enter__(self) -> FileReader:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._file)
 
     def read_at(self, offset: int, length: int) -> bytes:

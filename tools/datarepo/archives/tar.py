@@ -14,7 +14,8 @@ import stat
 import sys
 import tarfile
 import zlib
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from isal import igzip, igzip_lib
 
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 18  # bytes read at once
 
-_OPEN: dict[str, Callable[[BinaryIO], object]] = {
-    ".tar": lambda stream: stream,
-    ".tar.gz": igzip.open,
-    ".tgz": igzip.open,
-    ".tar.bz2": bz2.open,
-    ".tar.xz": lzma.open,
-    ".tar.zst": zstd.open,
+_COMPRESSIONS: dict[str, tuple[str, Callable[[BinaryIO], object]]] = {  # what it is by its first bytes
+    ".tar": ("a tar archive", lambda stream: stream),
+    ".tar.gz": ("gzip data", igzip.open),
+    ".tgz": ("gzip data", igzip.open),
+    ".tar.bz2": ("bzip2 data", bz2.open),
+    ".tar.xz": ("xz data", lzma.open),
+    ".tar.zst": ("Zstandard data", zstd.open),
 }
 BAD_DATA: tuple[type[Exception], ...] = (
     tarfile.TarError,
@@ -54,17 +55,14 @@ BAD_DATA: tuple[type[Exception], ...] = (
 )
 
 
-class Entry(NamedTuple):
-    """A member, and tarfile's own record of where its data are."""
+@dataclass(slots=True)
+class Entry:
+    """A member, and tarfile's own record of where its data are; `start` is that of its header."""
 
     member: Member
     flaw: str
+    start: int
     info: tarfile.TarInfo
-
-    @property
-    def start(self) -> int:
-        """Where its header is in the unpacked archive."""
-        return self.info.offset
 
 
 class TarArchive:
@@ -79,10 +77,11 @@ class TarArchive:
     def __init__(self, reader: Reader, compression: str, max_ratio: float) -> None:
         self._reader = reader
         self._compression = compression
+        self._packed, unpacked = _COMPRESSIONS[compression]
         self.size = reader.size
         raw = io.BufferedReader(Stream(reader), CHUNK)
         self._tar: tarfile.TarFile | None = None
-        self._stream = cast("BinaryIO", _OPEN[compression](cast("BinaryIO", raw)))
+        self._stream = cast("BinaryIO", unpacked(cast("BinaryIO", raw)))
         try:
             self.entries = self._list(max(max_ratio * self.size, HARMLESS))
         except RepositoryError:
@@ -129,21 +128,11 @@ class TarArchive:
                 raise tarfile.ReadError("something follows its end mark")
 
     def _diagnosis(self, error: Exception) -> ArchiveError:
-        what, packed = kind(self._reader.read_at(0, 4096)), _PACKED_AS[self._compression]
-        if what != packed or (self._tar is None and isinstance(error, tarfile.ReadError)):
-            but = f" but {what}" if what not in ("", packed) else ""
+        what = kind(self._reader.read_at(0, 4096))
+        if what != self._packed or (self._tar is None and isinstance(error, tarfile.ReadError)):
+            but = f" but {what}" if what not in ("", self._packed) else ""
             return ArchiveError(f"{self._reader.name}: not a {self._compression} archive{but}", NO_ARCHIVE)
         return ArchiveError(f"{self._reader.name}: damaged or truncated tar archive: {error}", AGAIN)
-
-
-_PACKED_AS = {
-    ".tar": "a tar archive",
-    ".tar.gz": "gzip data",
-    ".tgz": "gzip data",
-    ".tar.bz2": "bzip2 data",
-    ".tar.xz": "xz data",
-    ".tar.zst": "Zstandard data",
-}
 
 
 def _entry(info: tarfile.TarInfo) -> Entry:
@@ -159,4 +148,4 @@ def _entry(info: tarfile.TarInfo) -> Entry:
         becomes, flaw = Kind.FILE, "it is a hard link, which is not supported"
     size = info.size if becomes is Kind.FILE else 0
     target = info.linkname if becomes is Kind.LINK else ""
-    return Entry(Member(info.name, becomes, size, stat.S_IMODE(info.mode), target), flaw, info)
+    return Entry(Member(info.name, becomes, size, stat.S_IMODE(info.mode), target), flaw, info.offset, info)

@@ -191,18 +191,12 @@ class ZipArchive:
         at = 0
         while at < len(directory):
             if len(directory) - at < RECORD.size or directory[at : at + 4] != b"PK\1\2":
-                raise ArchiveError(
-                    f"{self._reader.name}: damaged zip directory after {len(entries)} members", AGAIN
-                )
+                raise self._damaged(f"damaged zip directory after {len(entries)} members")
             entry, length = _entry(directory, at, where.prefix)
             entries.append(entry)
             at += length
         if at != len(directory) or len(entries) & where.mask != where.members:
-            raise ArchiveError(
-                f"{self._reader.name}: damaged zip directory: {len(entries)} members instead of"
-                f" {where.members}",
-                AGAIN,
-            )
+            raise self._damaged(f"damaged zip directory: {len(entries)} members instead of {where.members}")
         _set_limits(entries, where.begin)
         return entries
 
@@ -228,9 +222,7 @@ class ZipArchive:
                 if len(record) == END64.size and record.startswith(b"PK\6\6"):
                     break
             else:
-                raise ArchiveError(
-                    f"{self._reader.name}: damaged zip: its zip64 end record is missing", AGAIN
-                )
+                raise self._damaged("damaged zip: its zip64 end record is missing")
             end = place
             _, _, _, _, disk, first_disk, _, count, length, offset = END64.unpack(record)
         if disk or first_disk:
@@ -240,9 +232,7 @@ class ZipArchive:
             )
         prefix = end - length - offset
         if prefix < 0:
-            raise ArchiveError(
-                f"{self._reader.name}: truncated zip: {-prefix} bytes are missing before its end", AGAIN
-            )
+            raise self._damaged(f"truncated zip: {-prefix} bytes are missing before its end")
         return Directory(end - length, end, prefix, count, mask)
 
     def _diagnosis(self, tail: bytes) -> ArchiveError:
@@ -252,12 +242,13 @@ class ZipArchive:
         if what and what != "a zip archive":
             return ArchiveError(f"{self._reader.name}: not a zip archive but {what}", NO_ARCHIVE)
         if b"PK\5\6" in tail:
-            return ArchiveError(
-                f"{self._reader.name}: damaged zip: its end record does not end the file", AGAIN
-            )
+            return self._damaged("damaged zip: its end record does not end the file")
         if head.startswith(b"PK"):
-            return ArchiveError(f"{self._reader.name}: truncated zip: it has no end record", AGAIN)
+            return self._damaged("truncated zip: it has no end record")
         return ArchiveError(f"{self._reader.name}: not a zip archive", NO_ARCHIVE)
+
+    def _damaged(self, how: str) -> ArchiveError:
+        return ArchiveError(f"{self._reader.name}: {how}", AGAIN)
 
 
 def _entry(directory: bytes, at: int, prefix: int) -> tuple[Entry, int]:

@@ -1,11 +1,10 @@
 """A download: the missing ranges of one blob, several at a time, each checked before it counts.
 
-download
-└── _Download.run
-    ├── _work       for each of the jobs: the next missing range, in the order of the blob
-    │   ├── _bring      attempts at a range, each from the byte reached
-    │   └── _attempt    one request: the answer compared with what was asked for
-    └── _claim      what has arrived, so many times a second: no kill costs more than that
+Download.run
+├── _work       for each of the jobs: the next missing range, in the order of the blob
+│   ├── _bring      attempts at a range, each from the byte reached
+│   └── _attempt    one request: the answer compared with what was asked for
+└── _claim      what has arrived, so many times a second: no kill costs more than that
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from datarepo.azure import blob as blobs
 from datarepo.azure.part_file import merge, missing
-from datarepo.azure.retry import JOBS, RetryPolicy
+from datarepo.azure.retry import RetryPolicy
 from datarepo.errors import BlobChangedError, BlobError, SasError
 
 if TYPE_CHECKING:
@@ -58,55 +57,43 @@ class _Range:
     at: int
 
 
-def download(
-    address: Address,
-    blob: Blob,
-    part_file: PartFile,
-    file: int,
-    arriving: Arriving,
-    *,
-    advance: Callable[[int], None],
-    jobs: int = JOBS,
-    rate_limit: RateLimit,
-) -> None:
-    """Download what is missing of a blob into its part file, opened as `file`.
+@dataclass
+class Download:
+    """What is missing of a blob, on its way into its part file, opened as `file`.
 
     `arriving` is given each range that is there, `advance` the bytes that count, and negative ones when
-    they do not count after all. Raises BlobChangedError when it is another blob by now, BlobError or
-    SasError for what cannot be healed, OSError for the disk's troubles; what has arrived is claimed in
-    each case.
+    they do not count after all.
     """
-    work = _Download(address, blob, part_file, file, arriving)
-    asyncio.run(work.run(jobs, RetryPolicy.from_environment(), rate_limit, advance))
 
+    address: Address
+    blob: Blob
+    part_file: PartFile
+    file: int
+    arriving: Arriving
+    advance: Callable[[int], None]
+    jobs: int
+    rate_limit: RateLimit
 
-class _Download:
-    """One download at work."""
-
-    def __init__(
-        self, address: Address, blob: Blob, part_file: PartFile, file: int, arriving: Arriving
-    ) -> None:
+    def __post_init__(self) -> None:
         # A request may take as long as it brings bytes: obstore's 30 seconds would cut slow ranges.
         # Its own retries are off, as they would ask for a whole range again.
-        self._store = blobs.store(address.source, {"timeout": "7days"}, {"max_retries": 0})
-        self._address = address
-        self._blob = blob
-        self._part_file = part_file
-        self._file = file
-        self._arriving = arriving
-        self._done = list(part_file.state.done)
+        self._store = blobs.store(self.address.source, {"timeout": "7days"}, {"max_retries": 0})
+        self._policy = RetryPolicy.from_environment()
+        self._done = list(self.part_file.state.done)
         self._under_way: list[_Range] = []
-        self._todo = missing(part_file.state.done, blob.size, RANGE)
+        self._todo = missing(self.part_file.state.done, self.blob.size, RANGE)
         self._claiming = threading.Lock()  # an interrupted run claims the rest while a claim is under way
 
-    async def run(
-        self, jobs: int, policy: RetryPolicy, rate_limit: RateLimit, advance: Callable[[int], None]
-    ) -> None:
-        """Bring all that is missing; at the first failure, or Ctrl-C, claim what is there and end."""
-        self._policy = policy
-        self._rate_limit = rate_limit
-        self._advance = advance
-        workers = [asyncio.ensure_future(self._work()) for _ in range(jobs)]
+    def run(self) -> None:
+        """Bring all that is missing; at the first failure, or Ctrl-C, claim what is there and end.
+
+        Raises BlobChangedError when it is another blob by now, BlobError or SasError for what cannot be
+        healed, OSError for the disk's troubles.
+        """
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        workers = [asyncio.ensure_future(self._work()) for _ in range(self.jobs)]
         claims = asyncio.ensure_future(self._claims())
         try:
             await asyncio.gather(*workers)
@@ -123,7 +110,7 @@ class _Download:
             await self._bring(wanted)
             self._done = merge([*self._done, (start, end)])
             self._under_way.remove(wanted)
-            self._arriving.add(start, end)
+            self.arriving.add(start, end)
 
     async def _claims(self) -> None:
         while True:
@@ -134,7 +121,7 @@ class _Download:
         """Claim what is there, also of ranges that are under way."""
         with self._claiming:
             spans = [(wanted.start, wanted.at) for wanted in self._under_way if wanted.at > wanted.start]
-            self._part_file.claim(self._file, [*self._done, *spans])
+            self.part_file.claim(self.file, [*self._done, *spans])
 
     async def _bring(self, wanted: _Range) -> None:
         failures = 0
@@ -144,11 +131,11 @@ class _Download:
                 await self._attempt(wanted)
             except _FaultError as fault:
                 if not fault.counts:
-                    self._advance(before - wanted.at)
+                    self.advance(before - wanted.at)
                     wanted.at = before
                 failures = 1 if wanted.at > before else failures + 1
                 if failures >= self._policy.attempts:
-                    raise _given_up(self._address, fault, failures) from None
+                    raise _given_up(self.address, fault, failures) from None
                 await asyncio.sleep(self._policy.before(failures))
 
     async def _attempt(self, wanted: _Range) -> None:
@@ -161,13 +148,13 @@ class _Download:
         import obstore
         from obstore.exceptions import BaseError
 
-        asked: GetOptions = {"range": (wanted.at, wanted.end), "if_match": self._blob.etag}
+        asked: GetOptions = {"range": (wanted.at, wanted.end), "if_match": self.blob.etag}
         heard, silent, window = 0, 0.0, self._policy.window
         try:
             answer = await asyncio.wait_for(
-                obstore.get_async(self._store, self._address.path, options=asked), window
+                obstore.get_async(self._store, self.address.path, options=asked), window
             )
-            if (answer.meta["e_tag"], answer.meta["size"]) != (self._blob.etag, self._blob.size):
+            if (answer.meta["e_tag"], answer.meta["size"]) != (self.blob.etag, self.blob.size):
                 raise _FaultError("the answer is that of another blob")
             # As the bytes come: those that a larger chunk waits for are lost when the connection breaks.
             stream = answer.stream(min_chunk_size=1).__aiter__()
@@ -181,16 +168,16 @@ class _Download:
                 heard, silent = heard + len(chunk), silent + time.monotonic() - since
                 if wanted.at + len(chunk) > wanted.end:
                     raise _FaultError("more bytes came than asked for", counts=False)
-                _write(self._file, chunk, wanted.at)
+                _write(self.file, chunk, wanted.at)
                 wanted.at += len(chunk)
-                self._advance(len(chunk))
+                self.advance(len(chunk))
                 if silent >= window:
                     if heard < self._policy.floor * silent:
                         raise _stalled(heard, silent)
                     heard, silent = 0, 0.0
-                await self._rate_limit.spend(len(chunk))
+                await self.rate_limit.spend(len(chunk))
         except (BaseError, FileNotFoundError) as error:  # obstore's 404 is Python's
-            raise _judge(str(error), self._address) from None
+            raise _judge(str(error), self.address) from None
         except asyncio.TimeoutError:
             raise _stalled(heard, silent + window) from None
         if wanted.at < wanted.end:

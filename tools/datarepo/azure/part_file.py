@@ -18,7 +18,6 @@ import contextlib
 import json
 import os
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from datarepo.atomic_file import clear, replace_text
@@ -63,19 +62,10 @@ def parse(text: str) -> State | None:
     return state if sound else None
 
 
-class Case(Enum):
-    """How a download begins."""
-
-    FETCHED = "fetched"
-    RESUMED = "resumed"
-    RESTARTED = "restarted"
-
-
 @dataclass(frozen=True)
 class Start:
     """Where a download begins: the state to go on from, and why it is an empty one if it restarts."""
 
-    case: Case
     state: State
     why: str = ""
 
@@ -89,16 +79,16 @@ def decide(state: State | None, held: int | None, blob: Blob) -> Start:
     """Resume or restart; `held` is the length of the part file in bytes, None where there is none."""
     fresh = State(blob.etag, blob.size)
     if held is None:
-        return Start(Case.FETCHED, fresh)
+        return Start(fresh)
     if state is None:
-        return Start(Case.RESTARTED, fresh, "what is known of the part file cannot be read")
+        return Start(fresh, "what is known of the part file cannot be read")
     if state.etag != blob.etag:
-        return Start(Case.RESTARTED, fresh, f"the blob has changed: ETag {state.etag} -> {blob.etag}")
+        return Start(fresh, f"the blob has changed: ETag {state.etag} -> {blob.etag}")
     if state.size != blob.size:
-        return Start(Case.RESTARTED, fresh, f"the blob has changed: {state.size} -> {blob.size} bytes")
+        return Start(fresh, f"the blob has changed: {state.size} -> {blob.size} bytes")
     if state.done and held < state.done[-1][1]:
-        return Start(Case.RESTARTED, fresh, f"the part file was cut to {held} bytes")
-    return Start(Case.RESUMED if state.done else Case.FETCHED, state)
+        return Start(fresh, f"the part file was cut to {held} bytes")
+    return Start(state)
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:
@@ -184,7 +174,7 @@ class PartFile:
     def opened(self, start: Start) -> Iterator[int]:
         """Open the bytes for reading and writing, emptied unless resumed; its file descriptor."""
         self._store(start.state)  # before the bytes of another blob come under it
-        flags = os.O_RDWR | os.O_CREAT | (0 if start.case is Case.RESUMED else os.O_TRUNC)
+        flags = os.O_RDWR | os.O_CREAT | (0 if start.state.done else os.O_TRUNC)
         file = os.open(self.path, flags, 0o644)
         try:
             yield file

@@ -10,7 +10,6 @@ https://learn.microsoft.com/rest/api/storageservices/create-account-sas.
 from __future__ import annotations
 
 import base64
-import binascii
 import html
 import re
 from dataclasses import dataclass
@@ -29,7 +28,6 @@ _FIELDS = frozenset(
     | {"rscc", "rscd", "rsce", "rscl", "rsct", "sdd", "ses"}  # response headers, folders, scopes
     | {"skoid", "sktid", "skt", "ske", "sks", "skv", "saoid", "suoid", "scid"}  # user delegation
 )
-_SHA256_BYTES = 32  # a signature is an HMAC-SHA256
 
 # Clocks of machines differ by up to a quarter of an hour, says Azure's page on SAS best practices, so
 # a start this near is left to the service to judge.
@@ -130,7 +128,7 @@ def parse(text: str) -> Sas:
             f"the SAS is cut off: it lacks {', '.join(missing)} (its last part is {last})",
             "without quotes the shell drops everything after the first '&'; " + _WHERE_FROM,
         )
-    if not _is_signature(given["sig"]):
+    if not is_base64(unquote(given["sig"]), 32):  # an HMAC-SHA256
         raise SasError("the SAS is cut off or mistyped: its sig is not a whole signature", _WHERE_FROM)
     for name in ("st", "se"):
         if name in given:
@@ -150,10 +148,15 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     return [(name.lower(), value) for name, _, value in parts]
 
 
-def _is_signature(value: str) -> bool:
+def is_base64(text: str, length: int) -> bool:
+    """Whether a text is so many bytes in base64.
+
+    >>> is_base64("AAAA", 3), is_base64("AAA", 3), is_base64("ÄÄÄÄ", 3)
+    (True, False, False)
+    """
     try:
-        return len(base64.b64decode(unquote(value), validate=True)) == _SHA256_BYTES
-    except (binascii.Error, ValueError):
+        return len(base64.b64decode(text, validate=True)) == length
+    except ValueError:
         return False
 
 

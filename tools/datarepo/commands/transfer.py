@@ -27,7 +27,7 @@ from datarepo.archives.extract import fill
 from datarepo.archives.zip import ZipArchive
 from datarepo.atomic_file import replace_text
 from datarepo.azure.arriving import Arriving
-from datarepo.azure.download import download
+from datarepo.azure.download import Download
 from datarepo.azure.part_file import PartFile
 from datarepo.commands.fetch_report import Action, AssetReport
 from datarepo.commands.survey import survey
@@ -91,26 +91,19 @@ class Incoming:
 Opening = Callable[[PartFile], contextlib.AbstractContextManager[Incoming]]
 
 
+@dataclass(eq=False)
 class Transfer:
     """An asset on its way here; `published` is the md5 that its publisher says, if any."""
 
-    def __init__(
-        self,
-        job: Job,
-        asset: Asset,
-        stage: ImportStage,
-        incoming: Opening,
-        *,
-        published: str | None,
-        surveyed: Survey | None,
-    ) -> None:
-        self.asset = asset
-        self.part_file = PartFile(part_files(job.root), asset.name)
-        self._job = job
-        self._stage = stage
-        self._open = incoming
-        self._published = published
-        self._surveyed = surveyed
+    job: Job
+    asset: Asset
+    stage: ImportStage
+    opening: Opening
+    published: str | None
+    surveyed: Survey | None
+
+    def __post_init__(self) -> None:
+        self.part_file = PartFile(part_files(self.job.root), self.asset.name)
         self._held = contextlib.ExitStack()  # until DVC has recorded it
         self._building = contextlib.ExitStack()  # until all is verified
         self._pool = ThreadPoolExecutor(2)
@@ -129,25 +122,25 @@ class Transfer:
     def begin(self) -> None:
         """Open what the bytes come into, and start what works on them as they come."""
         self._begun = time.monotonic()
-        incoming = self._incoming = self._building.enter_context(self._open(self.part_file))
+        incoming = self._incoming = self._building.enter_context(self.opening(self.part_file))
         arriving = incoming.arriving
         self._md5 = self._pool.submit(lambda: incoming.md5 or arriving.md5())
-        if self._job.unzips and self.asset.suffix:
-            tree = self._building.enter_context(appearing((self._job.root / self.asset.dir).resolve()))
+        if self.job.unzips and self.asset.suffix:
+            tree = self._building.enter_context(appearing((self.job.root / self.asset.dir).resolve()))
             self._unpacking = self._pool.submit(self._unpack, arriving, tree)
 
     def _unpack(self, arriving: Arriving, tree: Path) -> Mapping[str, str]:
-        if self._surveyed and isinstance(self._surveyed.archive, ZipArchive):
-            archive: Archive = self._surveyed.archive.over(arriving)
+        if self.surveyed and isinstance(self.surveyed.archive, ZipArchive):
+            archive: Archive = self.surveyed.archive.over(arriving)
         else:  # a tar archive has its list of members all over it
-            self._surveyed = survey(self._job.root, self.asset, arriving)
-            archive = self._surveyed.archive
-        return fill(archive, self._surveyed.layout, tree, advance=self._advance, hashed=True, in_order=True)
+            self.surveyed = survey(self.job.root, self.asset, arriving)
+            archive = self.surveyed.archive
+        return fill(archive, self.surveyed.layout, tree, advance=self._advance, hashed=True, in_order=True)
 
     def _advance(self, count: int) -> None:
-        if self._job.cancelled.is_set():
+        if self.job.cancelled.is_set():
             raise RepositoryError("interrupted")
-        self._job.unpacked(count)
+        self.job.unpacked(count)
 
     def bring(self) -> None:
         """Have all bytes here; what has arrived is kept when that fails."""
@@ -167,7 +160,7 @@ class Transfer:
         assert incoming, "begun"
         with self._building:
             md5 = self._md5.result()
-            said = {"the publisher's Content-MD5": self._published, self.asset.stage: self._stage.md5}
+            said = {"the publisher's Content-MD5": self.published, self.asset.stage: self.stage.md5}
             expected = {whose: value for whose, value in said.items() if value}
             if wrong := _mismatch(md5, expected):
                 if incoming.path == self.part_file.path:  # not for a wrong file carried in
@@ -176,16 +169,16 @@ class Transfer:
             if incoming.path == self.part_file.path:
                 self.part_file.seal(md5)
             digests = self._contents()
-            check_unchanged(self._job.root, self.asset, self._stage)
+            check_unchanged(self.job.root, self.asset, self.stage)
             if digests is not None:
-                self._job.check(self.asset)
+                self.job.check(self.asset)
                 replace_text(self.part_file.mark, oid(digests), scratch=self.part_file.folder)
         file = incoming.path if incoming.path.parent == self.part_file.folder else None
-        layout = self._surveyed.layout if self._surveyed and digests is not None else None
+        layout = self.surveyed.layout if self.surveyed and digests is not None else None
         report = AssetReport(
             self.asset,
             incoming.action,
-            self._stage.size,
+            self.stage.size,
             md5,
             incoming.here,
             incoming.why,
@@ -195,7 +188,7 @@ class Transfer:
             layout.size if layout else None,
             layout.remark if layout else "",
         )
-        return Arrival(self.asset, self._stage, file, md5, digests), report
+        return Arrival(self.asset, self.stage, file, md5, digests), report
 
     def _contents(self) -> Mapping[str, str] | None:
         """The MD5s of the contents, once they are unpacked; None when nobody wants them."""
@@ -218,7 +211,7 @@ class Transfer:
 
     def abandon(self, error: BaseException) -> None:
         """Throw away what was built of the contents, and let go; the part file stays."""
-        self._job.cancelled.set()
+        self.job.cancelled.set()
         if self._incoming:
             self._incoming.arriving.fail(error)
         with contextlib.suppress(BaseException):
@@ -248,36 +241,23 @@ def from_blob(job: Job, asset: Asset, address: Address, blob: Blob) -> Opening:
 
             def bring() -> None:
                 try:
-                    download(
-                        address,
-                        blob,
-                        part_file,
-                        file,
-                        arriving,
-                        advance=job.arrived,
-                        jobs=job.jobs,
-                        rate_limit=job.rate_limit,
-                    )
+                    Download(
+                        address, blob, part_file, file, arriving, job.arrived, job.jobs, job.rate_limit
+                    ).run()
                 except BlobChangedError:
                     part_file.discard()
                     raise
                 except OSError as error:
                     raise _told_if_full(error, asset, part_file) from None
 
-            yield Incoming(
-                part_file.path,
-                arriving,
-                bring,
-                Action(start.case.value),
-                start.state.md5,
-                start.here,
-                start.why,
-            )
+            begun = Action.RESUMED if start.here else Action.FETCHED
+            action = Action.RESTARTED if start.why else begun
+            yield Incoming(part_file.path, arriving, bring, action, start.state.md5, start.here, start.why)
 
     return opened
 
 
-def from_file(asset: Asset, path: Path) -> Callable[[PartFile], contextlib.AbstractContextManager[Incoming]]:
+def from_file(asset: Asset, path: Path) -> Opening:
     """The bytes are copied from a file carried in by hand, as a clone where the file system can."""
 
     @contextlib.contextmanager

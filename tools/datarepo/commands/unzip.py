@@ -6,7 +6,8 @@ unzip
 ├── open_archive   its list of members                        (archives.formats)
 ├── lay_out        decides before anything is written         (archives.extract)
 ├── disk.check     whether the contents fit
-└── extract        the folder appears, whole or not at all    (archives.extract)
+├── appearing      the folder appears, whole or not at all    (archives.atomic_folder)
+└── fill           with all members in it                     (archives.extract)
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datarepo import disk
-from datarepo.archives.atomic_folder import not_empty
-from datarepo.archives.extract import extract, lay_out
+from datarepo.archives.atomic_folder import appearing, not_empty
+from datarepo.archives.extract import fill, lay_out
 from datarepo.archives.formats import open_archive, stem
 from datarepo.archives.reader import FileReader
 from datarepo.archives.safety import MAX_RATIO, Kind, Member, shown
@@ -116,9 +117,8 @@ def unzip(
         hashed = state.wants_hashes(folder, layout.size, layout.files)
         with Progress(quiet) as progress:
             advance = progress.task(folder.name, layout.size)
-            digests = extract(
-                opened, layout, folder, replace=replace, jobs=jobs, advance=advance, hashed=hashed
-            )
+            with appearing(folder, replace=replace) as tree:
+                digests = fill(opened, layout, tree, jobs=jobs, advance=advance, hashed=hashed)
     if digests:
         state.record_hashes(folder, digests)
     return Extraction(folder.name, layout.files, layout.size, time.monotonic() - begun, layout.remark)
@@ -168,11 +168,12 @@ def _max_ratio(archive: Path) -> float:
     """How many times its size the archive of an asset may unpack to, as the catalogue around it says."""
     from datarepo.pipeline import catalogue
 
-    root = archive.parent.resolve().parent  # the archive itself may be a link into DVC's cache
+    folder = archive.parent.resolve()  # the archive itself may be a link into DVC's cache
+    root = folder.parent
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if "max_ratio" not in (root / catalogue.FILE).read_text(encoding="utf-8"):
             return MAX_RATIO  # most say nothing of that, and are read in no time
-        file = f"{archive.parent.name}/{archive.name}"
+        file = f"{folder.name}/{archive.name}"
         assets = catalogue.load(root).assets.values()
         return next((asset.max_ratio for asset in assets if asset.file == file), None) or MAX_RATIO
     return MAX_RATIO

@@ -12,18 +12,15 @@ import signal
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from datarepo.pipeline.repository import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
-    from types import TracebackType
 
-Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
 _repository: Repository
@@ -40,22 +37,12 @@ class RepositoryProcess:
     def __enter__(self) -> RepositoryProcess:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def submit(
-        self,
-        method: Callable[Concatenate[Repository, Arguments], Answer],
-        *arguments: Arguments.args,
-        **options: Arguments.kwargs,
-    ) -> Future[Answer]:
+    def submit(self, method: Callable[..., Answer], *arguments: object) -> Future[Answer]:
         """Have a method of Repository run there; what it raises is raised where its result is asked for."""
-        return self._pool.submit(partial(_call, method), *arguments, **options)
+        return self._pool.submit(_call, method, *arguments)
 
 
 def _start(root: Path) -> None:
@@ -75,9 +62,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _call(
-    method: Callable[Concatenate[Repository, Arguments], Answer],
-    *arguments: Arguments.args,
-    **options: Arguments.kwargs,
-) -> Answer:
-    return method(_repository, *arguments, **options)
+def _call(method: Callable[..., Answer], *arguments: object) -> Answer:
+    return method(_repository, *arguments)

@@ -16,7 +16,9 @@ assets:                                       in use: dvc.yaml iterates over the
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import math
 import re
 import textwrap
 from dataclasses import dataclass
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 FILE = "params.yaml"
 ARCHIVES = "archives"
+_SEE = f"git diff {FILE} shows what changed since the last commit"
 
 NAME_RULE = "made of letters, digits, '.', '_' and '-', and begins with a letter or digit"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -202,22 +205,17 @@ def read_text(root: Path) -> str:
             f"there is no {FILE} in {root}", f"git checkout -- {FILE} brings the committed one back"
         ) from None
     except UnicodeDecodeError as error:
-        raise CatalogueError(f"{FILE} is not UTF-8: {error}", f"git diff {FILE} shows what changed") from None
+        raise CatalogueError(f"{FILE} is not UTF-8: {error}", _SEE) from None
 
 
 def parse(text: str) -> Catalogue:
     """Make a catalogue of the text of `params.yaml`; errors as for `load`."""
     try:
         document = yaml.compose(text, Loader=yaml_file.Loader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise CatalogueError(
-            f"{FILE}, line {line}: this is not YAML: {error.problem}", f"git diff {FILE} shows what changed"
-        ) from None
-    except yaml.YAMLError as error:
-        raise CatalogueError(
-            f"{FILE}: this is not YAML: {error}", f"git diff {FILE} shows what changed"
-        ) from None
+    except yaml.YAMLError as error:  # which has a mark, or is one of the characters
+        mark = getattr(error, "problem_mark", None)
+        where = f"{FILE}, line {mark.line + 1}" if mark else FILE
+        raise CatalogueError(f"{where}: this is not YAML: {getattr(error, 'problem', error)}", _SEE) from None
     top = _Mapping(document, ())
     roots = {kind: top.mapping("roots").text(kind) for kind in ("dataset", *top.mapping("roots").names())}
     listed = top.mapping("catalogue")
@@ -245,7 +243,7 @@ def _asset(name: str, entry: _Mapping, roots: Mapping[str, str]) -> Asset:
     folder = _ROOT.sub(lambda match: roots[match[1]], folder)
     if fault := folder_fault(folder):
         raise entry.wrong(fault, "dir")
-    max_ratio = entry.number("max_ratio") if "max_ratio" in entry.names() else None
+    max_ratio = entry.ratio("max_ratio") if "max_ratio" in entry.names() else None
     return Asset(name, entry.text("kind"), blob, folder, max_ratio)
 
 
@@ -296,11 +294,11 @@ class _Mapping:
             raise self.wrong("a text is expected here", name)
         return str(node.value)
 
-    def number(self, name: str) -> float:
-        try:
-            return float(self.text(name))
-        except ValueError:
-            raise self.wrong("a number is expected here", name) from None
+    def ratio(self, name: str) -> float:
+        with contextlib.suppress(ValueError):
+            if 1 <= (ratio := float(self.text(name))) < math.inf:  # which NaN is not
+                return ratio
+        raise self.wrong("a number, 1 or more, is expected here", name)
 
     def _get(self, name: str) -> tuple[int, yaml.Node]:
         if name not in self._entries:
@@ -311,7 +309,7 @@ class _Mapping:
         key = ".".join((*self._path, *([name] if name else [])))
         line = line or (self._entries[name][0] if name in self._entries else self._line)
         where = f"{FILE}, line {line}" + (f", key '{key}'" if key else "")
-        return CatalogueError(f"{where}: {why}", f"git diff {FILE} shows what changed since the last commit")
+        return CatalogueError(f"{where}: {why}", _SEE)
 
 
 def save(root: Path, text: str) -> None:

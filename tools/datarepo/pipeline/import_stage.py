@@ -58,14 +58,12 @@ def read(root: Path, asset: Asset) -> ImportStage | None:
     Raises StageError when the file is not the import stage that the catalogue asks for.
     """
     try:
-        text = (root / asset.stage).read_text(encoding="utf-8")
+        document = yaml_file.load((root / asset.stage).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    try:
-        document = yaml_file.load(text)
-        return parse(document, asset)
     except (yaml.YAMLError, UnicodeDecodeError):
         raise _edited(asset, "it is not YAML") from None
+    return parse(document, asset)
 
 
 def parse(document: Any, asset: Asset) -> ImportStage:  # noqa: ANN401  # whatever YAML holds

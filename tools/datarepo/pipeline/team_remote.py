@@ -7,8 +7,6 @@ applied   these options on top of those that stand in a file
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,7 +193,7 @@ def _connection(text: str, account: str | None) -> dict[str, str]:
             return {"connection_string": text, **named}
     if "sig=" not in text:
         keep_secret(text)
-        if not _is_key(text):
+        if not sas.is_base64(text, 64):  # 512 bits, as Azure makes them
             raise UsageError(
                 "this is neither a connection string, nor a SAS, nor an account key",
                 f"copy the whole of it; it needs {KINDS['azure'].needs}",
@@ -207,13 +205,6 @@ def _connection(text: str, account: str | None) -> dict[str, str]:
         return {"connection_string": f"BlobEndpoint={endpoint};SharedAccessSignature={sas.parse(text).text}"}
     rest = f"AccountName={account};AccountKey={text};EndpointSuffix=core.windows.net"
     return {"connection_string": f"DefaultEndpointsProtocol=https;{rest}"}
-
-
-def _is_key(text: str) -> bool:
-    try:
-        return len(base64.b64decode(text, validate=True)) == 64  # 512 bits, as Azure makes them
-    except binascii.Error:
-        return False
 
 
 def applied(
