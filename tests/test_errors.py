@@ -78,7 +78,7 @@ def test_a_name_already_used_differently_is_refused(clone: Clone) -> None:
     """An asset in use with another folder than the catalogue's."""
     params = clone.path / "params.yaml"
     mine = "assets:\n  vqa:\n    archive: archives/vqa.zip\n    dir: elsewhere/vqa"
-    params.write_text(params.read_text().replace("assets: {}", mine))
+    params.write_text(params.read_text().replace("assets:\n  {}", mine))
 
     refused(
         clone.tool("add-asset", "vqa"),

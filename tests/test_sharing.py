@@ -127,7 +127,7 @@ def test_the_archive_beside_the_contents_makes_plain_repro_work_again(
 @pytest.mark.parametrize(
     ("before", "ours", "theirs"),
     [
-        ((), "vqa", "GQA"),  # where params.yaml has `assets: {}`
+        ((), "vqa", "GQA"),  # where params.yaml has no asset in use
         (("coco_ir",), "vqa", "GQA"),  # on either side of what is there
         (("vqa",), "GQA", "coco_ir"),  # side by side
         (("nlvr2",), "base-vg-labels", "vqa"),  # of two kinds

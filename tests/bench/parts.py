@@ -62,7 +62,7 @@ class Bench:
             worlds.archive(self.blob(f"{name}.zip"), 0, 3)
         world = self.clone(FREE, "sed -i '/^catalogue:/q' params.yaml")
         with (world / "work" / "params.yaml").open("a", encoding="utf-8") as params:
-            params.writelines([*map(_ENTRY.format, names), "assets: {}\n"])
+            params.writelines([*map(_ENTRY.format, names), "assets:\n  {}\n"])
         return world, names
 
     def measure(self, part: str) -> None:

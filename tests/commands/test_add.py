@@ -252,7 +252,7 @@ def test_params_keep_what_a_person_wrote(clone: Clone) -> None:
 
     assert clone.tool("add-asset", "vqa").code == 0
     assert params.read_text() == mine.replace(
-        "assets: {}\n", "assets:\n  vqa:\n    archive: archives/vqa.zip\n    dir: data/vqa\n"
+        "assets:\n  {}\n", "assets:\n  vqa:\n    archive: archives/vqa.zip\n    dir: data/vqa\n"
     )
 
 
@@ -618,7 +618,7 @@ def test_an_asset_of_the_catalogue_lands_where_it_is_told_to(clone: Clone) -> No
     assert clone.tree("corpora/vqa") == samples.tree("vqa")
     assert (clone.path / "params.yaml").read_text() == params.replace(
         "dir: ${roots.dataset}/vqa", "dir: corpora/vqa"
-    ).replace("assets: {}", "assets:\n  vqa:\n    archive: archives/vqa.zip\n    dir: corpora/vqa")
+    ).replace("assets:\n  {}", "assets:\n  vqa:\n    archive: archives/vqa.zip\n    dir: corpora/vqa")
     assert (elsewhere.code, elsewhere.stderr.splitlines()) == (
         2,
         [

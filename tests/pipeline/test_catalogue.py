@@ -129,6 +129,8 @@ USED = "  vqa:\n    archive: archives/vqa.zip\n    dir: data/vqa\n"
     ("before", "after"),
     [
         ("assets: {}\n", f"assets:\n{USED}"),
+        ("assets:\n  {}\n", f"assets:\n{USED}"),
+        ('"assets": {}\n', f"assets:\n{USED}"),
         ("assets: {}\nroots: 1\n", f"assets:\n{USED}roots: 1\n"),
         ("assets:\n\n# c\nroots: 1\n", f"assets:\n{USED}\n# c\nroots: 1\n"),
         ("assets: null\nx: 1", f"assets:\n{USED}x: 1"),
@@ -152,7 +154,7 @@ def test_the_assets_in_use_are_sorted_and_none_is_an_empty_mapping() -> None:
 
     assert list(yaml.safe_load(both)["assets"]) == ["coco", "vqa"]
     assert catalogue.with_used("assets: {}\n", [COCO, VQA]) == both
-    assert catalogue.with_used(both, []) == "assets: {}\n"
+    assert catalogue.with_used(both, []) == "assets:\n  {}\n"
 
 
 @pytest.mark.parametrize(

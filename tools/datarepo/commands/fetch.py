@@ -188,7 +188,7 @@ def _gather(
         for asset, stage in stages.items()
         if stage.md5 or any((root / out).exists() for out in asset.outputs)
     }
-    presences = process.submit(Repository.look, known).result() if known else {}
+    presences = process.call(Repository.look, known) if known else {}
     plans = []
     for asset, stage in stages.items():
         presence = presences.get(asset, Presence())
@@ -233,7 +233,7 @@ def _in_the_way(asset: Asset, stage: ImportStage) -> StageError:
 
 def _check_ownership(root: Path, process: RepositoryProcess, asset: Asset) -> None:
     """Raise StageError when an asset's folder, which is to be replaced, holds what no record knows."""
-    if (root / asset.dir).exists() and (files := process.submit(Repository.unrecorded, asset).result()):
+    if (root / asset.dir).exists() and (files := process.call(Repository.unrecorded, asset)):
         raise StageError(
             f"{asset.dir} holds what no record knows, and would be replaced: {few(files)}",
             "move it away; --force replaces it",
@@ -331,7 +331,7 @@ def _run(
     ]
     if links:
         with writing(job.root):
-            process.submit(Repository.complete, links).result()
+            process.call(Repository.complete, links)
     settled = [plan for plan in plans if plan.asset not in transfers]
     _clear(job.root, settled)
     reports = {plan.asset: _linked(job, plan) for plan in settled}

@@ -116,7 +116,8 @@ def _check_folder(asset: Asset, known: Catalogue) -> None:
     if fault := catalogue.folder_fault(asset.dir):
         raise UsageError(fault, f"--dir data/{asset.name} would do")
     others = (other for other in known.assets.values() if other.name != asset.name)
-    if other := catalogue.overlapping(asset.dir, others):
+    if overlap := catalogue.first_overlap([*others, asset]):
+        [other] = {*overlap} - {asset}
         apart = "" if asset.dir == other.dir else f"is not apart from {other.dir}, "
         raise UsageError(
             f"{asset.dir} {apart or 'is '}where '{other.name}' lands",

@@ -410,7 +410,7 @@ class Recorder:
         try:
             if arrivals:
                 with writing(self._root):
-                    self._process.submit(Repository.complete, arrivals).result()
+                    self._process.call(Repository.complete, arrivals)
             self.reports += reports
             for transfer in finished:
                 transfer.close()

@@ -171,13 +171,18 @@ class _Run:
         return [self._verdict(asset) for asset in assets]
 
     def _recorded(self, asset: Asset) -> dict[str, list[Path]]:
-        """The files of an asset by their objects, as far as its records can be read."""
+        """The files of an asset by their objects, as far as its records can be read.
+
+        Another version that the cache has, as after `git checkout`, is none of them.
+        """
         stage, made = self._stages.get(asset), self._made.get(asset.name)
         files: dict[str, list[Path]] = {}
         if stage and stage.md5:
-            files[stage.md5] = [self._root / asset.file]
+            is_other = self._repository.holds_another(asset.file, stage.md5)
+            files[stage.md5] = [] if is_other else [self._root / asset.file]
+        is_other = made is not None and self._repository.holds_another(asset.dir, made.contents)
         for path, oid in ((made and self._objects.contents(made.contents)) or {}).items():
-            files.setdefault(oid, []).append(self._root / asset.dir / path)
+            files.setdefault(oid, []).extend([] if is_other else [self._root / asset.dir / path])
         return files
 
     def _read(self) -> None:

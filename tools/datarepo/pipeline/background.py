@@ -12,14 +12,15 @@ import signal
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from datarepo.errors import RepositoryError
 from datarepo.pipeline.repository import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
 
 Answer = TypeVar("Answer")
 
@@ -40,9 +41,15 @@ class RepositoryProcess:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def submit(self, method: Callable[..., Answer], *arguments: object) -> Future[Answer]:
-        """Have a method of Repository run there; what it raises is raised where its result is asked for."""
-        return self._pool.submit(_call, method, *arguments)
+    def call(self, method: Callable[..., Answer], *arguments: object) -> Answer:
+        """Have a method of Repository run there, and wait for it; what it raises is raised here."""
+        try:
+            return self._pool.submit(_call, method, *arguments).result()
+        except BrokenProcessPool:
+            raise RepositoryError(
+                "the process that DVC runs in was killed: is there enough memory?",
+                "run the same command again, it goes on from what is here",
+            ) from None
 
 
 def _start(root: Path) -> None:

@@ -154,18 +154,8 @@ def folder_fault(folder: str) -> str:
     return ""
 
 
-def overlapping(folder: str, assets: Iterable[Asset]) -> Asset | None:
-    """The first asset whose folder is this one, or inside it, or around it; case does not count."""
-    mine = f"{folder}/".casefold()
-    for asset in assets:
-        theirs = f"{asset.dir}/".casefold()
-        if mine.startswith(theirs) or theirs.startswith(mine):
-            return asset
-    return None
-
-
-def _first_overlap(assets: Iterable[Asset]) -> tuple[Asset, Asset] | None:
-    """Two assets whose folders are not apart, in time that grows with their number alone."""
+def first_overlap(assets: Iterable[Asset]) -> tuple[Asset, Asset] | None:
+    """Two assets with one folder, or one's in the other's; case does not count."""
     previous: Asset | None = None
     for asset in sorted(assets, key=lambda asset: f"{asset.dir}/".casefold()):
         if previous and f"{asset.dir}/".casefold().startswith(f"{previous.dir}/".casefold()):
@@ -220,7 +210,7 @@ def parse(text: str) -> Catalogue:
     roots = {kind: top.mapping("roots").text(kind) for kind in ("dataset", *top.mapping("roots").names())}
     listed = top.mapping("catalogue")
     assets = {name: _asset(name, listed.mapping(name), roots) for name in listed.names()}
-    if overlap := _first_overlap(assets.values()):
+    if overlap := first_overlap(assets.values()):
         outer, inner = overlap
         raise listed.mapping(inner.name).wrong(
             f"{inner.dir} is not apart from {outer.dir} of '{outer.name}'", "dir"
@@ -329,7 +319,8 @@ def with_used(text: str, assets: Iterable[Asset]) -> str:
         for asset in sorted(assets, key=lambda asset: asset.name)
         if asset.suffix
     }
-    section = yaml_file.dump({"assets": used})
+    # A line of its own for `assets:`, which branches that add assets to an empty section have in common.
+    section = yaml_file.dump({"assets": used}) if used else "assets:\n  {}\n"
     match = _section(text, "assets")
     if match:
         edited = text[: match.start()] + _lines(section, text) + text[match.end() :]
@@ -374,7 +365,9 @@ def with_folder(text: str, asset: Asset) -> str:
 
 def _section(text: str, key: str) -> re.Match[str] | None:
     """The lines of a top-level key: its own and the indented ones below it."""
-    return re.search(rf"^{key}:[^\n]*\n?(?:[ \t]+[^\n]*(?:\n|$)|\r?\n(?=[ \t]+\S))*", text, re.MULTILINE)
+    return re.search(
+        rf"^(['\"]?){key}\1:[^\n]*\n?(?:[ \t]+[^\n]*(?:\n|$)|\r?\n(?=[ \t]+\S))*", text, re.MULTILINE
+    )
 
 
 def _lines(lines: str, text: str) -> str:

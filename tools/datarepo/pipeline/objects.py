@@ -25,10 +25,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datarepo.archives.extract import TINY
+from datarepo.azure.blob import DEADLINE
 from datarepo.console import first_line, note
+from datarepo.deadline import within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from datarepo.progress import Progress
 
@@ -51,8 +53,10 @@ class Finding:
 
     @property
     def is_here(self) -> bool:
-        """Whether there is anything of it."""
-        return self.stored is not None or any(md5 is not None for md5 in self.files.values())
+        """Whether there is anything of it, be it a link to where it should be."""
+        return self.stored is not None or any(
+            md5 is not None or path.is_symlink() for path, md5 in self.files.items()
+        )
 
     @property
     def is_lacking(self) -> bool:
@@ -167,6 +171,7 @@ class Objects:
     def __init__(self, dvc: Any) -> None:  # noqa: ANN401  # DVC publishes no types
         self._dvc = dvc
         self._cache = dvc.cache.local
+        self._is_team_lost = False
 
     def path(self, oid: str) -> Path:
         """Where the cache has an object."""
@@ -186,21 +191,32 @@ class Objects:
         """The files below a folder of the workspace that DVC does not ignore."""
         return [Path(path) for path in self._dvc.dvcignore.find(self._dvc.fs, str(folder))]
 
-    def fetch(self, oids: Iterable[str], folder: Path) -> dict[str, Path]:
-        """Fetch objects from the team remote into a folder; those that it has, not verified."""
+    def fetch(self, oids: Collection[str], folder: Path) -> dict[str, Path]:
+        """Fetch objects from the team remote into a folder; those that it has, not verified.
+
+        None once it could not be asked: it would let people wait each time.
+        """
         from dvc.config import NoRemoteError
+
+        def ask() -> Any:  # noqa: ANN401  # DVC publishes no types
+            remote = self._dvc.cloud.get_remote_odb()
+            remote.fs.exists(remote.oid_to_path(next(iter(oids))))
+            return remote
 
         def bring(oid: str) -> None:
             with contextlib.suppress(FileNotFoundError):
                 remote.fs.get_file(remote.oid_to_path(oid), str(folder / oid))
 
+        if self._is_team_lost:
+            return {}
         try:
-            remote = self._dvc.cloud.get_remote_odb()
+            remote = within(DEADLINE, ask, "the team remote")
             with ThreadPoolExecutor(8) as pool:
                 list(pool.map(bring, oids))
         except NoRemoteError:
             pass
         except Exception as error:  # noqa: BLE001  # each kind of remote fails in ways of its own
+            self._is_team_lost = True
             note(f"the team remote cannot be asked: {first_line(error)}")
         return {oid: folder / oid for oid in oids if (folder / oid).exists()}
 
@@ -227,7 +243,13 @@ class Objects:
 
     def take_out(self, finding: Finding) -> None:
         """Remove a damaged object from the cache; a file that was linked to it keeps the bytes."""
-        self.path(finding.oid).unlink(missing_ok=True)
+        path = self.path(finding.oid)
+        for name in finding.linked:
+            if name.is_symlink():
+                copy = name.with_name(f".{name.name}.kept")
+                shutil.copyfile(path, copy)
+                copy.replace(name)
+        path.unlink(missing_ok=True)
         self.forget(finding.files)
 
     def forget(self, files: Iterable[Path]) -> None:
