@@ -157,6 +157,7 @@ class _Run:
         self._files: dict[Asset, dict[str, list[Path]]] = {}
         self._findings: dict[str, Finding] = {}
         self._mended: dict[str, str] = {}
+        self._others: set[Asset] = set()
 
     def verify(self, assets: Sequence[Asset]) -> list[Verdict]:
         """Read all, then mend asset by asset."""
@@ -180,17 +181,21 @@ class _Run:
         if stage and stage.md5:
             is_other = self._repository.holds_another(asset.file, stage.md5)
             files[stage.md5] = [] if is_other else [self._root / asset.file]
-        is_other = made is not None and self._repository.holds_another(asset.dir, made.contents)
+        if made and self._repository.holds_another(asset.dir, made.contents):
+            self._others.add(asset)
         for path, oid in ((made and self._objects.contents(made.contents)) or {}).items():
-            files.setdefault(oid, []).extend([] if is_other else [self._root / asset.dir / path])
+            here = [] if asset in self._others else [self._root / asset.dir / path]
+            files.setdefault(oid, []).extend(here)
         return files
 
     def _read(self) -> None:
         """Examine what is recorded and was not examined yet; assets may share objects."""
-        files: dict[str, list[Path]] = {}
+        every: dict[str, list[Path]] = {}
         for of_asset in self._files.values():
-            for oid in of_asset.keys() - self._findings.keys():
-                files.setdefault(oid, []).extend(of_asset[oid])
+            for oid, paths in of_asset.items():
+                every.setdefault(oid, []).extend(paths)
+        known = {oid: finding.files.keys() for oid, finding in self._findings.items()}
+        files = {oid: paths for oid, paths in every.items() if oid not in known or {*paths} - known[oid]}
         self._findings |= examine(self._objects, files, self._progress)
 
     def _mend_archive(self, asset: Asset) -> None:
@@ -329,7 +334,8 @@ class _Run:
                 modified = [path for path in finding.modified if path in paths]
                 self._objects.forget(modified)
                 verdict.modified += map(self._shown, modified)
-        if asset.name in self._made and self._objects.contents(self._made[asset.name].contents) is not None:
+        made = self._made.get(asset.name)
+        if made and asset not in self._others and self._objects.contents(made.contents) is not None:
             recorded = {path for paths in self._files[asset].values() for path in paths}
             files = self._objects.files(self._root / asset.dir)
             verdict.unknown = sorted(self._shown(path) for path in files if path not in recorded)

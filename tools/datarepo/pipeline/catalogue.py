@@ -365,9 +365,8 @@ def with_folder(text: str, asset: Asset) -> str:
 
 def _section(text: str, key: str) -> re.Match[str] | None:
     """The lines of a top-level key: its own and the indented ones below it."""
-    return re.search(
-        rf"^(['\"]?){key}\1:[^\n]*\n?(?:[ \t]+[^\n]*(?:\n|$)|\r?\n(?=[ \t]+\S))*", text, re.MULTILINE
-    )
+    indented = r"(?:[ \t]+[^\n]*(?:\n|$)|\r?\n(?=[ \t]+\S))*"
+    return re.search(rf"^(['\"]?){key}\1:[^\n]*\n?{indented}", text, re.MULTILINE)
 
 
 def _lines(lines: str, text: str) -> str:
