@@ -65,7 +65,7 @@ def test_contents_of_one_asset_are_pulled_by_stage_or_folder(target: str, shared
 
 
 def test_without_archives_plain_pull_and_repro_fail_and_allow_missing_helps(shared: Clone) -> None:
-    """Although all the data is here by then: the errors are about the archives alone."""
+    """Although all the data is here by then, of which the tools see that: the errors are about the archives alone."""
     shared.ok("dvc", "push", "unzip")
     theirs = shared.colleague()
 
@@ -77,6 +77,9 @@ def test_without_archives_plain_pull_and_repro_fail_and_allow_missing_helps(shar
         "failed to reproduce 'archives/vqa.zip.dvc': missing data 'source': archives/vqa.zip" in repro.stderr
     )
     assert theirs.tree("data/vqa") == samples.tree("vqa")
+    assert "missing data 'source'" in theirs.run("dvc", "repro", "unzip@vqa").stderr
+    assert "data/vqa is ready" in theirs.tool("fetch-asset", "vqa").stdout
+    assert not (theirs.path / "archives/vqa.zip").exists()
     theirs.ok("dvc", "pull", "--allow-missing")
     assert "up to date" in theirs.ok("dvc", "repro", "--allow-missing")
     assert theirs.ok("git", "status", "--porcelain") == ""
