@@ -224,6 +224,27 @@ def test_a_commit_that_names_another_kind_works_with_the_configuration_of_today(
     untouched.ok("dvc", "status")
 
 
+def test_a_colleague_follows_to_another_kind_of_storage(shared: Clone, azure: Way, folder: Way) -> None:
+    """DVC refuses what they keep for the storage before, until they have run the one command."""
+    for way in (folder, azure):
+        way.set(shared)
+        shared.ok("git", "commit", "--all", "--message", f"Share through {way.url}")
+        shared.ok("dvc", "push")
+    theirs = shared.colleague()
+    theirs.ok("git", "checkout", "--quiet", "-B", "theirs", "HEAD~1")
+    assert theirs.tool("set-remote").code == 0
+    theirs.ok("git", "merge", "--quiet", "--ff-only", "@{-1}")
+
+    refused = theirs.run("dvc", "pull")
+    arguments, stdin = azure.theirs
+    followed = theirs.tool("set-remote", *arguments, stdin=stdin)
+    theirs.ok("dvc", "pull")
+
+    assert (refused.code, "extra keys not allowed" in refused.stderr) == (251, True)
+    assert followed.code == 0
+    assert theirs.tree("data/vqa") == samples.tree("vqa")
+
+
 def test_a_colleague_follows_when_the_remote_has_moved(untouched: Clone, amazon: Way, folder: Way) -> None:
     """What they keep for the storage before would lead DVC there."""
     amazon.set(untouched)
