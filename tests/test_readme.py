@@ -97,6 +97,26 @@ def test_the_transcripts_are_what_the_commands_say(clone: Clone) -> None:
         assert documentation.stable(documentation.rerun(clone, block)) == documentation.stable(block)
 
 
+def test_the_line_for_cron_prints_what_was_damaged_and_nothing_of_what_is_sound(shared: Clone) -> None:
+    """Mended damage too: cron mails what is printed."""
+    page = (ROOT / "docs/verify.md").read_text(encoding="utf-8")
+    [line] = re.findall(r"^0 3 \* \* 0  (.*)$", page, re.MULTILINE)
+    command = ("sh", "-c", line.replace("REPOSITORY", str(shared.path)))
+    shared.ok("dvc", "checkout", "--relink")  # hard links, which the copy of the clone has not kept
+
+    sound = shared.run(*command)
+    damaged = shared.path / "data/vqa/train.label.tsv"
+    damaged.chmod(0o644)
+    damaged.write_text("nonsense")
+    damaged.chmod(0o444)
+    mended = shared.run(*command)
+
+    assert sound.said == ""
+    assert (
+        mended.stdout.splitlines()[-1] == "  damaged: data/vqa/train.label.tsv; mended from archives/vqa.zip"
+    )
+
+
 def test_each_make_target_the_readme_names_exists() -> None:
     """`make demo`, `make test`, and the rest."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -116,7 +116,7 @@ def test_a_python_without_ensurepip_is_told_and_its_package_named(untouched: Clo
         1,
         "",
         f"""error: {python} comes without ensurepip, which environments are made with
-hint: on Debian and Ubuntu: sudo apt install {python}-venv; then 'make setup' again
+hint: on Debian and Ubuntu: sudo apt install {python}-venv; then run the same command again
 """,
     )
     assert not (untouched.path / ".venv").exists()
@@ -252,7 +252,7 @@ def test_a_failed_or_interrupted_set_up_does_not_look_done_and_the_next_mends_it
 
     assert (failed.code, failed.stdout) == (2, "")
     assert "error: the set-up failed at: " in failed.stderr
-    assert "hint: read the lines above; then 'make setup' again" in failed.stderr
+    assert "hint: read the lines above, then run the same command again" in failed.stderr
     assert "Traceback" not in failed.stderr
 
     (small.clone.path / "requirements.lock").write_text(sound)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import stat
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ import pytest
 import yaml
 
 from tests import samples
-from tests.azurite import ACCOUNT
+from tests.azurite import ACCOUNT, ROOT
 from tests.clones import Clone
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def test_contents_of_one_asset_are_pulled_by_stage_or_folder(target: str, shared
 
 
 def test_without_archives_plain_pull_and_repro_fail_and_allow_missing_helps(shared: Clone) -> None:
-    """Although all the data is here by then: the errors are about the archives alone."""
+    """Although all the data is here by then, of which the tools see that: the errors are about the archives alone."""
     shared.ok("dvc", "push", "unzip")
     theirs = shared.colleague()
 
@@ -75,6 +77,9 @@ def test_without_archives_plain_pull_and_repro_fail_and_allow_missing_helps(shar
         "failed to reproduce 'archives/vqa.zip.dvc': missing data 'source': archives/vqa.zip" in repro.stderr
     )
     assert theirs.tree("data/vqa") == samples.tree("vqa")
+    assert "missing data 'source'" in theirs.run("dvc", "repro", "unzip@vqa").stderr
+    assert "data/vqa is ready" in theirs.tool("fetch-asset", "vqa").stdout
+    assert not (theirs.path / "archives/vqa.zip").exists()
     theirs.ok("dvc", "pull", "--allow-missing")
     assert "up to date" in theirs.ok("dvc", "repro", "--allow-missing")
     assert theirs.ok("git", "status", "--porcelain") == ""
@@ -204,6 +209,16 @@ def test_a_merge_of_contents_without_archives_is_mended_by_committing_ones_own(
 # A cache for several users, and one on another disk.
 
 
+def recipe(start: str, places: dict[str, str]) -> str:
+    """The block of `docs/sharing.md` with a line that begins like this, its places replaced by those of a test."""
+    text = (ROOT / "docs/sharing.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\n.*?)^```", text, re.DOTALL | re.MULTILINE)
+    [block] = [str(block) for block in blocks if f"\n{start}" in block]
+    for place, here in places.items():
+        block = block.replace(place, here)
+    return block
+
+
 @dataclass(frozen=True)
 class User:
     """A user of this machine with a clone; may read everything, as this Python need not be for everybody."""
@@ -240,34 +255,41 @@ def user(clone: Clone, home: Path, uid: int, group: int) -> User:
 def test_two_users_share_a_cache_and_a_folder_to_push_to(
     shared: Clone, upstream: Azurite, tmp_path: Path
 ) -> None:
-    """By the recipe: neither needs more than to be in the group, and each can add to what the other has made."""
+    """By the recipe, with caches full already: neither needs more than the group, nor holds data twice."""
     group = 34567
     common = tmp_path / "common"
     common.mkdir()
     os.chown(common, 0, group)
     common.chmod(0o2775)
+    shared.ok("dvc", "push")
     theirs = shared.colleague()
     theirs.use(upstream.connection_string(upstream.sas()))
+    theirs.ok("dvc", "pull")  # what the other has, and one that is new
+    add(theirs, "GQA")
     ada = user(shared, tmp_path / "ada", 34501, group)
     bob = user(theirs, tmp_path / "bob", 34502, group)
 
     ada.run("tools/set-remote", str(common / "remote"))
-    ada.run("dvc", "push")
     for each in (ada, bob):
+        each.run("tools/set-remote", str(common / "remote"))
         each.run("dvc", "cache", "dir", "--local", str(common / "cache"))
         each.run("dvc", "config", "--local", "cache.shared", "group")
-    ada.run("dvc", "pull")
-    bob.run("tools/set-remote", str(common / "remote"))
-    fetched = bob.run("dvc", "pull")
-    bob.run("tools/add-asset", "GQA")
-    bob.run("tools/fetch-asset", "GQA")
+        each.run("sh", "-c", recipe("cp -Rn ", {"/shared/oscar": str(common)}))
+    ada.run("dvc", "push")
+    bob.run("tools/add-asset", "coco_ir")
+    bob.run("tools/fetch-asset", "coco_ir")
     bob.run("dvc", "repro")
     bob.run("dvc", "push")
 
-    assert "fetched" not in fetched  # all of it was in the cache
-    assert bob.clone.tree("data/vqa") == ada.clone.tree("data/vqa") == samples.tree("vqa")
+    assert ada.clone.tree("data/vqa") == bob.clone.tree("data/vqa") == samples.tree("vqa")
     assert bob.clone.tree("data/GQA") == samples.tree("GQA")
-    assert "up to date" in bob.run("dvc", "status")
+    assert bob.clone.tree("data/coco_ir") == samples.tree("coco_ir")
+    for each in (ada, bob):
+        assert "up to date" in each.run("dvc", "status")
+        assert "damaged" not in each.run("tools/verify-asset", "--all")
+        assert not (each.clone.path / ".dvc/cache").exists()
+    archive = bob.clone.path / "archives/vqa.zip"
+    assert archive.resolve().is_relative_to(common / "cache")
     for folder in filter(Path.is_dir, common.rglob("*")):
         assert (stat.S_IMODE(folder.stat().st_mode), folder.stat().st_gid) == (0o2775, group), folder
 
@@ -277,13 +299,17 @@ def test_with_the_cache_on_another_disk_the_data_is_there_once(clone: Clone, tmp
     """The workspace holds symbolic links into it, and every command works as ever."""
     if MEMORY.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("the tests run in memory themselves")
-    cache = MEMORY / f"datarepo-tests-{os.getpid()}"
+    disk = MEMORY / f"datarepo-tests-{os.getpid()}"
     try:
-        clone.ok("dvc", "cache", "dir", "--local", str(cache))
-        clone.tool("add-asset", "vqa", "GQA")
-        fetched = clone.tool("fetch-asset", "vqa")
-        clone.ok("dvc", "repro")
+        disk.mkdir()
+        add(clone, "vqa", "coco_ir")  # in the cache of the clone
+        assert clone.tool("remove-asset", "vqa", "--archive").code == 0
+        clone.ok("sh", "-c", recipe("mv .dvc/cache ", {"/big/disk": str(disk)}))
+        clone.tool("add-asset", "GQA")
+        fetched = clone.tool("fetch-asset", "GQA")
+        clone.ok("dvc", "repro", "--allow-missing")
 
+        names = {"vqa", "coco_ir", "GQA"}
         files = [
             path
             for top in ("data", "archives")
@@ -291,13 +317,23 @@ def test_with_the_cache_on_another_disk_the_data_is_there_once(clone: Clone, tmp
             if path.suffix in (".zip", ".tsv")
         ]
         assert fetched.code == 0
-        assert {path.is_symlink() and path.resolve().is_relative_to(cache) for path in files} == {True}
-        assert clone.tree("data/vqa") == samples.tree("vqa")
-        assert "up to date" in clone.ok("dvc", "status")
+        assert {path.is_symlink() and path.resolve().is_relative_to(disk) for path in files} == {True}
+        assert not (clone.path / ".dvc/cache").exists()
+        assert {path.stem for path in files if path.suffix == ".zip"} == names - {"vqa"}
+        assert {name: clone.tree(f"data/{name}") for name in names} == {
+            name: samples.tree(name) for name in names
+        }
+        status = json.loads(clone.ok("dvc", "status", "--json"))
+        assert set(status) == {"archives/vqa.zip.dvc", "unzip@vqa"}  # of the archive that was freed
+        assert "damaged" not in clone.ok("tools/verify-asset", "--all")
+        clone.ok("dvc", "push", "unzip")
+        theirs = clone.colleague()
+        theirs.ok("dvc", "pull", "unzip@vqa", "unzip@coco_ir")
+        assert theirs.tree("data/vqa") == samples.tree("vqa")
         assert clone.tool("remove-asset", "vqa").code == 0
         assert not (clone.path / "data/vqa").exists()
     finally:
-        shutil.rmtree(cache, ignore_errors=True)
+        shutil.rmtree(disk, ignore_errors=True)
 
 
 # Other projects.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from datarepo.errors import SasError, UsageError
-from datarepo.pipeline.team_remote import applied, parse
+from datarepo.pipeline.team_remote import KINDS, applied, parse
 
 HERE = Path.cwd()
 KEY = base64.b64encode(b"k" * 64).decode()
@@ -24,6 +24,12 @@ STRING = f"DefaultEndpointsProtocol=https;AccountName=oscars;AccountKey={KEY};En
             {"url": "azure://team/oscar", "account_name": "oscars"}, {}),
         ("azure://team", {}, f"{STRING}\n",
             {"url": "azure://team", "account_name": "oscars"}, {"connection_string": STRING}),
+        ("azure://team", {}, f"BlobEndpoint=https://oscars.blob.core.windows.net/;SharedAccessSignature={SAS}",
+            {"url": "azure://team", "account_name": "oscars"},
+            {"connection_string": f"BlobEndpoint=https://oscars.blob.core.windows.net/;SharedAccessSignature={SAS}"}),
+        ("azure://team", {}, f"BlobEndpoint=https://data.example.org/;SharedAccessSignature={SAS}",
+            {"url": "azure://team"},
+            {"connection_string": f"BlobEndpoint=https://data.example.org/;SharedAccessSignature={SAS}"}),
         ("azure://team", {"account": "oscars"}, KEY,
             {"url": "azure://team", "account_name": "oscars"}, {"connection_string": STRING}),
         ("azure://team", {"account": "oscars"}, f"?{SAS}",
@@ -53,6 +59,21 @@ def test_what_is_for_everybody_and_what_is_ones_own(
     remote = parse(url, HERE / "clone", options, secret)
 
     assert (remote.public, remote.private) == (public, private)
+
+
+def test_a_place_is_told_as_anybody_would_type_it() -> None:
+    """Not as `.dvc/config` has it, from a folder where nobody stands."""
+    assert parse("remote", HERE / "clone", {}).place == str(HERE / "remote")
+    assert parse("ssh://ada@example.org/srv/", HERE, {}).place == "ssh://example.org/srv"
+
+
+def test_azures_account_is_asked_for_where_none_is_named() -> None:
+    """A connection string names it; nothing else does."""
+    azure, s3 = KINDS["azure"], KINDS["s3"]
+
+    assert azure.needed({}) == f"{azure.needs}; all but a connection string with --account NAME"
+    assert azure.needed({"account_name": "oscars"}) == azure.needs
+    assert s3.needed({}) == s3.needs
 
 
 def test_what_is_configured_already_need_not_be_typed_again() -> None:

@@ -56,9 +56,10 @@ def _renew(known: "set[str]", names: "set[str]", lock: int) -> None:
     """Add to an environment that is sound, else begin afresh."""
     uv = shutil.which("uv")
     if not uv and not importlib.util.find_spec("ensurepip"):
-        hint = f"on Debian and Ubuntu: sudo apt install {PYTHON}-venv; then 'make setup' again"
+        hint = f"on Debian and Ubuntu: sudo apt install {PYTHON}-venv; then run the same command again"
         _fail(PYTHON + " comes without ensurepip, which environments are made with", hint)
-    print(f"setting up {VENV} with " + ("uv" if uv else "pip (a minute or two)"), file=sys.stderr, flush=True)
+    takes = "a minute or two" if "dev" in names else "about a minute"
+    print(f"setting up {VENV} with " + ("uv" if uv else f"pip ({takes})"), file=sys.stderr, flush=True)
     sound = _read(READY) == _fingerprint(known) and (uv or (VENV / "bin" / "pip").exists())
     VENV.mkdir(exist_ok=True)
     READY.unlink(missing_ok=True)
@@ -95,7 +96,10 @@ def _call(command: "list[str]", lock: int) -> None:
     )  # fmt: skip
     if done.returncode != 0:
         print(done.stdout, file=sys.stderr)
-        _fail("the set-up failed at: " + " ".join(command), "read the lines above; then 'make setup' again")
+        _fail(
+            "the set-up failed at: " + " ".join(command),
+            "read the lines above, then run the same command again",
+        )
 
 
 def _fingerprint(names: "set[str]") -> str:

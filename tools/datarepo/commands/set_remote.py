@@ -36,6 +36,7 @@ class RemoteReport(Report):
 
     remote: TeamRemote
     rights: Rights
+    needs: str  # who gets in with what
     is_new: bool  # to the committed configuration
     kept: bool  # whether something was kept in the private configuration
     commit: str  # what commits it, empty when that is done
@@ -49,7 +50,7 @@ class RemoteReport(Report):
 
     def lines(self) -> Iterable[str]:
         """What works, what was written where, who needs what, and what to run next."""
-        url = self.remote.url
+        url = self.remote.place
         if self.rights.write:
             done = "written, read back and deleted" if self.rights.delete else "written and read back"
             yield f"{url}: a probe was {done}"
@@ -66,13 +67,13 @@ class RemoteReport(Report):
         if self.rights.write and not self.rights.delete:
             yield "deleting was refused: the probe stays there, and 'dvc gc --cloud' is for somebody else"
         if self.is_new:
-            yield f"each colleague needs {self.remote.kind.needs}"
+            yield f"each colleague needs {self.needs}"
             yield "and runs tools/set-remote once, without the URL, which git brings"
 
     def document(self) -> dict[str, Any]:
         """The rights are those of a probe made now."""
         return {
-            "url": self.remote.url,
+            "url": self.remote.place,
             "new": self.is_new,
             "write": self.rights.write,
             "delete": self.rights.delete,
@@ -101,20 +102,17 @@ def set_remote(url: str | None, options: Mapping[str, str | None], secret: str |
         new_private = team_remote.applied(
             private, {"url": remote.url, **remote.private}, remote.kind.secrets if given else ()
         )
-        rights = probe.probe(
-            remote, {**new_public, **new_private, "url": team_remote.place(remote.url, root)}
-        )
+        rights = probe.probe(remote, {**new_public, **new_private, "url": remote.place})
+        needs = remote.kind.needed(new_public)
         is_new = new_public != public
         if public.get("url") != remote.url and not rights.write:
-            raise RemoteError(
-                f"{remote.url} lets you read, not write: {rights.words}", f"you need {remote.kind.needs}"
-            )
+            raise RemoteError(f"{remote.place} lets you read, not write: {rights.words}", f"you need {needs}")
         if given or private:
             write_private(root, NAME, new_private)
         if is_new:
             write_public(root, NAME, new_public)
-        commit = commit_line(root, [PUBLIC], f"Share through {remote.url}")
-    return RemoteReport(remote, rights, is_new, given, commit, partial(at_root, root))
+        commit = commit_line(root, [PUBLIC], f"Share through {remote.place}")
+    return RemoteReport(remote, rights, needs, is_new, given, commit, partial(at_root, root))
 
 
 def _typed(url: str, root: Path) -> str:

@@ -15,6 +15,7 @@ from datarepo.errors import RemoteError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from datarepo.errors import RepositoryError
     from datarepo.pipeline.team_remote import TeamRemote
 
 DEADLINE = 30.0  # seconds; what asks 'az login' for a token takes some of them
@@ -33,17 +34,18 @@ def probe(remote: TeamRemote, options: Mapping[str, str]) -> Rights:
     """Write an object, read it back and delete it, with DVC's own client and all options of the remote.
 
     Where writing is refused, only ask for an object that is not there. Raises RemoteError when it cannot
-    be read, or not be reached, and UsageError when DVC's client for it is not installed.
+    be read, or not be reached, and UsageError when DVC's client for it is not installed, or Azure's account
+    not named.
     """
     if remote.kind.module and not find_spec(remote.kind.module):
         raise UsageError(
-            f"{remote.url} needs {remote.kind.module.replace('_', '-')}, which is not installed",
+            f"{remote.place} needs {remote.kind.module.replace('_', '-')}, which is not installed",
             f'make setup EXTRAS="{remote.kind.extra}"',
         )
     try:
         return within(DEADLINE, lambda: _probe(options), "the team remote")
     except Exception as error:  # noqa: BLE001  # each kind of storage fails in ways of its own
-        raise _in_words(remote, error) from None
+        raise _in_words(remote, options, error) from None
 
 
 def _probe(options: Mapping[str, str]) -> Rights:
@@ -96,19 +98,27 @@ def _is_refusal(error: BaseException) -> bool:
     return isinstance(error, PermissionError) or getattr(error, "status_code", None) in (401, 403)
 
 
-def _in_words(remote: TeamRemote, error: Exception) -> RemoteError:
+def _in_words(remote: TeamRemote, options: Mapping[str, str], error: Exception) -> RepositoryError:
     said = first_line(error)
+    if "requires either account_name or connection_string" in said:  # nor has the environment, nor ~/.azure
+        return UsageError(
+            f"{remote.place} is in some account of Azure, and none is named",
+            f"tools/set-remote {remote.place} --secret-stdin takes the account's connection string, which"
+            " names it; with a key, a SAS or 'az login', --account NAME does",
+        )
     if _is_missing(error):
         return RemoteError(
-            f"{remote.url} is not there: {said}",
+            f"{remote.place} is not there: {said}",
             "check the spelling; a container or bucket is made by whoever administers the storage",
         )
     if _is_unreachable(error):
         return RemoteError(
-            f"{remote.url} cannot be reached: {said}",
+            f"{remote.place} cannot be reached: {said}",
             "check the host or account, the network, and the proxy (HTTPS_PROXY), then run it again",
         )
-    return RemoteError(f"{remote.url} does not let you in: {said}", f"you need {remote.kind.needs}")
+    return RemoteError(
+        f"{remote.place} does not let you in: {said}", f"you need {remote.kind.needed(options)}"
+    )
 
 
 def _is_missing(error: Exception) -> bool:

@@ -37,6 +37,11 @@ class Kind:
     extra: str = ""  # of `make setup`
     module: str = ""  # that the extra installs
 
+    def needed(self, known: Mapping[str, str]) -> str:
+        """`needs`, and Azure's account with it where no option that is known names one."""
+        unnamed = "account_name" in self.options.values() and "account_name" not in known
+        return self.needs + ("; all but a connection string with --account NAME" if unnamed else "")
+
 
 KINDS = {
     "azure": Kind(
@@ -75,15 +80,19 @@ _PRIVATE = {"profile", "user", "keyfile", "shared"}.union(*(kind.secrets for kin
 
 @dataclass(frozen=True)
 class TeamRemote:
-    """A storage, by its kind and DVC's options for it: `public` ones to commit, `private` ones to keep."""
+    """A storage, by its kind and DVC's options for it: `public` ones to commit, `private` ones to keep.
+
+    `place` is its URL as anybody here would type it: a folder in full, whatever `.dvc/config` has.
+    """
 
     kind: Kind
+    place: str
     public: Mapping[str, str]
     private: Mapping[str, str]
 
     @property
     def url(self) -> str:
-        """Where it is, without user or secret."""
+        """Its URL as `.dvc/config` has it, without user or secret."""
         return self.public["url"]
 
 
@@ -116,8 +125,8 @@ def parse(
             raise UsageError(f"--{name} does not go with {kind.form}", f"it goes with {owner}")
     if secret is not None and not kind.secrets:
         raise UsageError("a folder needs no secret", "leave --secret-stdin out")
-    place, user = _address(url, kind) if scheme else (_folder(url, root), "")
-    typed = {"url": place} | {kind.options[name]: value for name, value in given.items()}
+    address, user = _address(url, kind) if scheme else (_folder(url, root), "")
+    typed = {"url": address} | {kind.options[name]: value for name, value in given.items()}
     if user:
         typed["user"] = user
     if "keyfile" in typed:
@@ -125,10 +134,11 @@ def parse(
     if not scheme:
         typed["shared"] = "group"  # the folders that DVC makes there are the group's to write to
     if secret is not None:
-        known = {name: value for before in files for name, value in applied(before, {"url": place}).items()}
+        known = {name: value for before in files for name, value in applied(before, {"url": address}).items()}
         typed |= _secret(scheme, secret.strip(), {**known, **typed})
     return TeamRemote(
         kind,
+        place(address, root),
         {name: value for name, value in typed.items() if name not in _PRIVATE},
         {name: value for name, value in typed.items() if name in _PRIVATE},
     )
@@ -164,7 +174,7 @@ def _folder(typed: str, root: Path) -> str:
 def _secret(scheme: str, text: str, options: Mapping[str, str]) -> dict[str, str]:
     """What DVC calls the secret, and what it tells besides; masked from now on wherever it is printed."""
     if not text:
-        raise UsageError("no secret was given", f"it needs {KINDS[scheme].needs}")
+        raise UsageError("no secret was given", f"it needs {KINDS[scheme].needed(options)}")
     if scheme == "azure":
         return _connection(text, options.get("account_name"))
     if scheme == "s3":
@@ -189,8 +199,8 @@ def _connection(text: str, account: str | None) -> dict[str, str]:
     for name in ("AccountKey", "SharedAccessSignature"):
         if name in fields:
             keep_secret(fields[name].rpartition("sig=")[2])
-            named = {"account_name": fields["AccountName"]} if "AccountName" in fields else {}
-            return {"connection_string": text, **named}
+            named = fields.get("AccountName") or _account(fields.get("BlobEndpoint", ""))
+            return {"connection_string": text, **({"account_name": named} if named else {})}
     if "sig=" not in text:
         keep_secret(text)
         if not sas.is_base64(text, 64):  # 512 bits, as Azure makes them
@@ -205,6 +215,12 @@ def _connection(text: str, account: str | None) -> dict[str, str]:
         return {"connection_string": f"BlobEndpoint={endpoint};SharedAccessSignature={sas.parse(text).text}"}
     rest = f"AccountName={account};AccountKey={text};EndpointSuffix=core.windows.net"
     return {"connection_string": f"DefaultEndpointsProtocol=https;{rest}"}
+
+
+def _account(endpoint: str) -> str:
+    """The account that an endpoint is of; empty for an emulator's or a domain of one's own."""
+    name, _, rest = (urlsplit(endpoint).hostname or "").partition(".")
+    return name if rest == "blob.core.windows.net" else ""
 
 
 def applied(
