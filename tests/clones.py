@@ -138,7 +138,7 @@ class Clone:
 
     def assert_no_signature(self, text: str) -> None:
         """None that this clone was given is in a text, in any of its spellings."""
-        assert not [signature for signature in self.signatures if signature in text]
+        assert not [signature for signature in self.signatures if signature in text], text
 
     def assert_no_signature_stored(self) -> None:
         """No file holds one but the private configuration; data are left out, and what is published anyway."""

@@ -24,7 +24,7 @@ CUT_OFF_HINT = (
     "hint: without quotes the shell drops everything after the first '&'; copy the whole SAS from where it"
     " was published, and pass it in single quotes or on stdin"
 )
-STORE_HINT = "tools/add-asset NAME --sas-stdin stores the SAS you give it"
+STORE_HINT = "tools/add-asset vqa --sas-stdin stores the SAS you give it"
 PUBLISHED = samples.SAS
 
 
@@ -70,7 +70,7 @@ def test_an_unknown_option_is_wrong_usage(untouched: Clone, command: str) -> Non
         untouched.tool(command, "--xyz"),
         2,
         "error: No such option: --xyz",
-        f"hint: '{command} --help' lists arguments and options",
+        f"hint: 'tools/{command} --help' lists arguments and options",
     )
 
 
@@ -83,7 +83,7 @@ def test_a_name_already_used_differently_is_refused(clone: Clone) -> None:
     refused(
         clone.tool("add-asset", "vqa"),
         1,
-        "error: params.yaml, line 53, key 'assets.vqa.dir': 'vqa' is already used differently:"
+        "error: params.yaml, line 56, key 'assets.vqa.dir': 'vqa' is already used differently:"
         " 'elsewhere/vqa' where the catalogue says 'data/vqa'",
         "hint: git diff params.yaml shows what changed since the last commit",
     )

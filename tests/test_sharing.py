@@ -178,6 +178,30 @@ def test_two_branches_that_add_an_asset_each_merge(
     assert list(section) == sorted([*used, "large-vg-labels"])
 
 
+def test_two_branches_that_add_a_published_url_each_merge(clone: Clone, upstream: Azurite) -> None:
+    """The end of the catalogue and the assets in use are kept apart; both assets are complete."""
+    clone.ok("git", "branch", "--move", "main")
+    colleague = clone.colleague()
+    colleague.use(upstream.connection_string(upstream.sas()))
+    for each, name, published in ((clone, "mine", "vqa"), (colleague, "other", "GQA")):
+        url = f"{upstream.endpoint}/oscar/datasets/{published}.zip"
+        assert each.tool("add-asset", name, "--url", url).code == 0
+        each.ok("dvc", "repro", "--quiet", f"unzip@{name}")
+        each.ok("git", "add", "--all")
+        each.ok("git", "commit", "--quiet", "--message", f"Add {name}")
+    colleague.ok("dvc", "push", "--quiet")
+
+    clone.run("git", "pull", "--quiet", "--no-rebase", "--no-edit", "../colleague", "main")
+
+    assert clone.ok("git", "diff", "--name-only", "--diff-filter=U") == "dvc.lock\n"
+    params = yaml.safe_load((clone.path / "params.yaml").read_text())
+    assert [*params["assets"]] == ["mine", "other"]
+    assert [*params["catalogue"]][-2:] == ["mine", "other"]
+    clone.ok("git", "checkout", "--ours", "dvc.lock")
+    clone.ok("dvc", "repro", "--pull")
+    assert clone.tool("list-assets").stderr == ""
+
+
 def test_a_merge_of_contents_without_archives_is_mended_by_committing_ones_own(
     clone: Clone, upstream: Azurite
 ) -> None:

@@ -487,7 +487,7 @@ def test_a_folder_that_no_repro_made_is_not_put_at_risk(clone: Clone) -> None:
         assert result.stderr.splitlines() == [
             (
                 "error: data/vqa holds what no record knows, and the next step would replace the folder:"
-                " notes.txt, sub/a, sub/b and 2 more"
+                " notes.txt, sub/a, sub/b, sub/c, sub/d"
             ),
             "hint: move that away, then run tools/add-asset vqa again; --force goes on without it",
         ]

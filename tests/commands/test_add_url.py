@@ -97,6 +97,23 @@ def test_a_sas_for_one_blob_gets_a_source_of_its_own(clone: Clone, upstream: Azu
     assert clone.tree("data/single") == samples.tree("GQA")
 
 
+def test_a_sas_for_one_blob_does_not_replace_that_of_its_container(clone: Clone, upstream: Azurite) -> None:
+    """The other assets of the source would lose theirs: it is refused, as with --sas-stdin."""
+    before = clone.files()
+    sas = upstream.sas(blob="datasets/vqa.zip")
+
+    result = clone.tool("add-asset", "vqa", "--url", url(upstream, "datasets/vqa.zip", sas=sas))
+
+    assert (result.code, result.stderr.splitlines()) == (
+        1,
+        [
+            "error: the SAS opens a single blob (sr=b), and source 'oscar' is a container",
+            "hint: ask the publisher of the data for a SAS of the container (sr=c)",
+        ],
+    )
+    assert clone.files() == before
+
+
 def test_an_account_sas_serves_like_one_of_the_container(clone: Clone, upstream: Azurite) -> None:
     """`ss` and `srt` instead of `sr`."""
     sas = upstream.account_sas()
@@ -219,7 +236,7 @@ def test_a_colleague_without_the_sas_pulls_and_is_told_how_to_store_one(
         (["mine", "--url", "URL", "--dir", "data"], "data is not apart from data/coco_caption, where 'coco_caption' lands"),
         (["mine", "--dir", "data/x"], "there is no asset named 'mine' in the catalogue of params.yaml"),
         (["vqa", "--dir", "data/a;b"], "'data/a;b' has ';' in it, which a folder must not"),
-        (["vqa", "--dir", "data/GQA"], "data/GQA is not apart from data/GQA, where 'GQA' lands"),
+        (["vqa", "--dir", "data/GQA"], "data/GQA is where 'GQA' lands"),
         (["vqa", "GQA", "--dir", "x"], "--dir is the folder of one asset, and 2 are named"),
         (["--all", "--dir", "x"], "these options do not go together"),
         (["--all", "--url", "URL"], "these options do not go together"),

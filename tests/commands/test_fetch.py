@@ -432,7 +432,7 @@ def test_takes_an_archive_without_a_network(proxied: Clone, publisher: Azurite, 
         pytest.param(
             noise(5 * RANGE // 2, seed=2), "is not the archive of vqa: its md5 is ", id="wrong bytes"
         ),
-        pytest.param(bytes(len(CONTENT)), "not a zip archive", id="no zip"),
+        pytest.param(bytes(len(CONTENT)), "is not the archive of vqa: its md5 is ", id="no zip"),
     ],
 )
 def test_takes_no_other_file(proxied: Clone, tmp_path: Path, content: bytes, words: str) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.proxy import Exchange, Proxy
 
 WORK = "data/.vqa.unzip"
+USED = "assets:\n  GQA:\n    archive: archives/GQA.zip\n    dir: data/GQA"
 
 
 def put(service: Azurite, name: str, content: bytes) -> None:
@@ -217,6 +218,30 @@ def test_many_assets_are_recorded_in_few_strokes(clone: Clone) -> None:
     assert_nothing_to_do(clone)
 
 
+def test_the_printed_commit_is_whole(clone: Clone, upstream: Azurite) -> None:
+    """With the stages of all that params.yaml and dvc.lock speak of; what is not downloaded yet is told."""
+    upstream.put("x/plain.tsv", b"1")
+    url = f"{upstream.endpoint}/oscar/x/plain.tsv"
+    clone.tool("add-asset", "plain", "--url", url)
+    clone.tool("add-asset", "vqa", "GQA")
+
+    lines = clone.tool("fetch-asset", "vqa").stdout.splitlines()
+
+    assert lines[2:] == [
+        (
+            "next: git add archives/.gitignore archives/GQA.zip.dvc archives/vqa.zip.dvc data/.gitignore"
+            " data/plain/.gitignore data/plain/plain.tsv.dvc dvc.lock params.yaml"
+            ' && git commit -m "Add vqa, GQA, plain"'
+        ),
+        "      not downloaded yet: GQA, plain; until then the dvc pull of colleagues asks upstream",
+        "then: dvc push && git push",
+        "      shares it; tools/set-remote says where",
+    ]
+    clone.ok("bash", "-c", lines[2].removeprefix("next: "))
+    assert clone.ok("git", "status", "--porcelain") == ""
+    assert clone.colleague().tool("list-assets").stderr.startswith("not here: ")
+
+
 def test_files_that_no_record_knows_block_unless_forced(clone: Clone) -> None:
     """They are named; what DVC would do with them is replace them without a word."""
     clone.tool("add-asset", "vqa")
@@ -290,6 +315,26 @@ def test_an_archive_that_is_here_is_unpacked_without_a_network(clone: Clone) -> 
         ["vqa: unpacked from the archive that was here, 31.4 kB", "data/vqa is ready: 4 files, 55.4 kB"],
     )
     assert_nothing_to_do(clone)
+
+
+def test_an_archive_that_must_not_be_unpacked_can_be_carried_in_as_it_is(
+    clone: Clone, upstream: Azurite, tmp_path: Path
+) -> None:
+    """As the refusal advises; it was good when it was recorded by hand."""
+    evil = zipped(Entry("../evil", b"1"))
+    put(upstream, "GQA", evil)
+    (tmp_path / "usb.zip").write_bytes(evil)
+    clone.ok("mkdir", "archives")
+    path = f"remote://oscar/{samples.blob_path('GQA')}"
+    clone.ok("dvc", "import-url", "--quiet", "--no-download", path, "archives/GQA.zip")
+    params = clone.path / "params.yaml"
+    params.write_text(params.read_text().replace("assets:\n  {}", USED))
+
+    refused = clone.tool("fetch-asset", "GQA", "--from", str(tmp_path / "usb.zip"))
+    taken = clone.tool("fetch-asset", "GQA", "--from", str(tmp_path / "usb.zip"), "--no-unzip")
+
+    assert (refused.code, "its name climbs" in refused.error, taken.code) == (1, True, 0)
+    assert (clone.path / "archives/GQA.zip").read_bytes() == evil
 
 
 def test_an_archive_carried_in_is_unpacked_too(clone: Clone, tmp_path: Path) -> None:

@@ -71,7 +71,31 @@ def test_check_exits_3_when_an_asset_in_use_has_changed(clone: Clone, upstream: 
     assert clone.files() == before
     clone.use(upstream.connection_string(upstream.sas("l")))
     failed = clone.tool("list-assets", "--check")
-    assert (failed.code, failed.stdout) == (1, "")
+    assert (failed.code, failed.stdout.count("  unknown\n")) == (1, len(samples.NAMES))
+    assert failed.stderr.startswith("source 'oscar': the SAS does not allow reading: ")
+
+
+def test_a_source_that_cannot_be_asked_hides_no_other(clone: Clone, upstream: Azurite) -> None:
+    """Its SAS is none: the table is whole, and a new SAS is taken in its place."""
+    clone.tool("add-asset", "vqa")
+    private = (clone.path / ".dvc/config.local").read_text()
+    (clone.path / ".dvc/config.local").write_text(private.replace("sig=", "gis="))
+    clone.ok("dvc", "remote", "add", "--quiet", "--local", "open", "azure://oscar")
+    access = f"BlobEndpoint={upstream.endpoint};SharedAccessSignature={upstream.sas()}"
+    clone.ok("dvc", "remote", "modify", "--local", "open", "connection_string", access)
+    params = clone.path / "params.yaml"
+    entry = "remote://oscar/datasets/GQA.zip"
+    params.write_text(params.read_text().replace(entry, entry.replace("oscar", "open")))
+
+    plain, checked = clone.tool("list-assets"), clone.tool("list-assets", "--check")
+    healed = clone.tool("add-asset", "vqa", "--sas-stdin", stdin=upstream.sas())
+
+    assert (plain.code, checked.code, healed.code) == (0, 1, 0)
+    for result in (plain, checked):
+        assert result.stderr.startswith("source 'oscar': ")
+        assert [line for line in result.stdout.splitlines() if line.startswith("vqa ")]
+    rows = {line.split()[0]: line.split()[-1] for line in checked.stdout.splitlines()}
+    assert (rows["vqa"], rows["GQA"]) == ("unknown", "-")
 
 
 def test_check_tells_the_sizes_of_what_is_not_in_use(clone: Clone) -> None:
@@ -95,7 +119,7 @@ def test_the_longest_cells_fit_80_columns() -> None:
         for asset in catalogue.load(ROOT).assets.values()
     ]
 
-    lines = list(table(rows))
+    lines = list(table(rows, asked=True))
 
     assert lines[7] == ("large-vg-labels  999.9 MB  another version  models/large-vg-labels  as recorded")
     assert max(map(len, lines)) <= 80
@@ -170,7 +194,7 @@ def forget_all_but_the_lock(clone: Clone) -> None:
     ("undo", "note", "mend"),
     [
         (break_stage, "archives/vqa.zip.dvc is not the import stage of 'vqa': frozen is not true, so every dvc command would ask the source: dvc freeze archives/vqa.zip.dvc makes it so again", "dvc freeze archives/vqa.zip.dvc"),
-        (lose_stage, "vqa is in use, and archives/vqa.zip.dvc is missing: tools/add-asset vqa", "rm archives/vqa.zip && tools/add-asset vqa && tools/fetch-asset vqa"),
+        (lose_stage, "vqa is in use, and archives/vqa.zip.dvc is missing: tools/add-asset vqa makes it, tools/remove-asset vqa takes the asset out of use", "rm archives/vqa.zip && tools/add-asset vqa && tools/fetch-asset vqa"),
         (delete_stage, "vqa is in use, and archives/vqa.zip.dvc is missing: git checkout HEAD -- archives/vqa.zip.dvc", "git checkout HEAD -- archives/vqa.zip.dvc"),
         (forget_parameters, "vqa has an import stage, and is not among the assets in use of params.yaml: tools/add-asset vqa puts it in use, tools/remove-asset vqa takes the stage away", "tools/add-asset vqa"),
         (forget_all_but_the_lock, "vqa is not in use, and dvc.lock has an entry of it: tools/remove-asset vqa", "tools/remove-asset vqa"),
@@ -278,4 +302,5 @@ def test_json_holds_the_same_facts(clone: Clone) -> None:
             "content_md5": recorded["upstream"]["content_md5"],
         },
         "changed": False,
+        "failure": None,
     }

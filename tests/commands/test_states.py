@@ -150,8 +150,10 @@ COMMIT_NEW = (
     ' && git commit -m "Add coco_caption"'
 )
 COMMIT_NLVR2 = 'git add archives/nlvr2.zip.dvc dvc.lock && git commit -m "Update nlvr2"'
-NOT_HERE = "not here: {}; tools/add-asset {} tells where to get it\n"
-ALL_NOT_HERE = NOT_HERE.format(", ".join(USED), " ".join(USED))
+NOT_HERE = (
+    "not here: {}; 'dvc pull {}' brings it from the team remote, 'tools/fetch-asset {}' from upstream\n"
+)
+ALL_NOT_HERE = NOT_HERE.format(", ".join(USED), "unzip", "--all")
 
 
 def sh(*commands: str) -> Callable[[Clone], object]:
@@ -192,7 +194,7 @@ STATES = [
         "contents only",
         "unchanged upstream",
         ((),),
-        note=NOT_HERE.format("GQA, nlvr2", "GQA nlvr2"),
+        note=NOT_HERE.format("GQA, nlvr2", "unzip@GQA unzip@nlvr2", "GQA nlvr2"),
     ),
     State(
         "archive-freed", sh("tools/remove-asset vqa --archive"), "contents only", "unchanged upstream", ((),)
@@ -224,7 +226,7 @@ STATES = [
         "48% here",
         f"unchanged upstream, 15.0 kB of 31.4 kB here{PENDING}",
         ((FETCH,), (REPRO,)),
-        note=NOT_HERE.format("GQA, nlvr2", "GQA nlvr2"),
+        note=NOT_HERE.format("GQA, nlvr2", "unzip@GQA unzip@nlvr2", "GQA nlvr2"),
     ),
     State(
         "older-commit",

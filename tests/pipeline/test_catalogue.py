@@ -141,7 +141,7 @@ USED = "  vqa:\n    archive: archives/vqa.zip\n    dir: data/vqa\n"
         ("assets:\r\n  a: 1\r\nz: 1\r\n", f"assets:\n{USED}z: 1\n".replace("\n", "\r\n")),
         ("x:\n  assets: 1\nassets: {}", f"x:\n  assets: 1\nassets:\n{USED}"),
     ],
-    ids=["empty", "before-others", "nothing", "null", "odd", "flow", "missing", "empty-file", "crlf", "nested"],
+    ids=["empty", "as-it-comes", "quoted", "before-others", "nothing", "null", "odd", "flow", "missing", "empty-file", "crlf", "nested"],
 )  # fmt: skip
 def test_the_assets_in_use_are_written_whole_and_every_other_byte_stays(before: str, after: str) -> None:
     """However a person wrote the rest of the file."""

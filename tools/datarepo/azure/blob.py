@@ -86,25 +86,19 @@ def try_ask(addresses: Mapping[str, Address], deadline: float = DEADLINE) -> dic
     """Ask as `ask` does, with the failures among the answers."""
     for address in addresses.values():
         address.source.check()
-    answers = ask_all(
-        {name: partial(_head, address, deadline) for name, address in addresses.items()},
-        deadline,
-        "the service",
-    )
-    return {
-        name: _for_asset(name, answers.get(name) or silent(address, deadline))
-        for name, address in addresses.items()
-    }
+    questions = {name: partial(_head, address, deadline) for name, address in addresses.items()}
+    answers: dict[str, Blob | BlobError] = {}
+    for name, answer in ask_all(questions, deadline, "the service").items():
+        told = silent(addresses[name], deadline) if isinstance(answer, TimeoutError) else answer
+        if isinstance(told, BlobError):
+            told.hint = told.hint.replace("add-asset NAME", f"add-asset {name}")
+        elif isinstance(told, BaseException):
+            raise told
+        answers[name] = told
+    return answers
 
 
-def _for_asset(name: str, answer: Blob | BlobError) -> Blob | BlobError:
-    """The answer, whose hint names the asset."""
-    if isinstance(answer, BlobError):
-        answer.hint = answer.hint.replace("add-asset NAME", f"add-asset {name}")
-    return answer
-
-
-def _head(address: Address, deadline: float) -> Blob | BlobError:
+def _head(address: Address, deadline: float) -> Blob:
     import http.client
     import urllib.error
     import urllib.request
@@ -114,10 +108,10 @@ def _head(address: Address, deadline: float) -> Blob | BlobError:
         with urllib.request.urlopen(request, timeout=deadline) as response:  # noqa: S310  # as above
             return from_headers(response.headers)
     except urllib.error.HTTPError as error:
-        return refusal(address, error.code, error.headers.get("x-ms-error-code", ""))
+        raise refusal(address, error.code, error.headers.get("x-ms-error-code", "")) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        return unreachable(address, reason, deadline)
+        raise unreachable(address, reason, deadline) from None
 
 
 def from_headers(headers: Mapping[str, str]) -> Blob:

@@ -4,7 +4,7 @@ fetch/
 ├── vqa.part       the bytes, each at its place; between the finished spans stands anything
 ├── vqa.json       {"etag": …, "size": …, "done": [[0, 8388608], …], "md5": null}
 ├── vqa.carried    instead of them, the copy of a file that is carried in by hand
-├── vqa.unpacked   the object of the contents, while DVC does not know yet that they are ours
+├── vqa.unpacked   the md5 of each file of the contents, while DVC does not know yet that they are ours
 └── vqa.lock       held by the run that works on them
 
 The state is that of a blob's version (ETag and length), whatever URL and SAS brought the bytes. A span
@@ -153,12 +153,13 @@ class PartFile:
         return state.etag if state else None
 
     @property
-    def unpacked(self) -> str | None:
-        """The object of the contents that a run which was killed has let appear, None where none has."""
+    def unpacked(self) -> dict[str, str]:
+        """The md5 by path of each file that a run which was killed has let appear; none where none has."""
         try:
-            return self.mark.read_text(encoding="utf-8")
-        except (FileNotFoundError, UnicodeDecodeError):
-            return None
+            document = json.loads(self.mark.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return document if isinstance(document, dict) else {}
 
     def _read(self) -> State | None:
         try:

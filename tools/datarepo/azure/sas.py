@@ -123,7 +123,8 @@ def parse(text: str) -> Sas:
     if "si" not in given:  # a stored access policy may hold the permissions and the expiry
         missing += [name for name in ("sp", "se") if name not in given]
     if missing:
-        last = "sig" if pairs[-1][0] == "sig" else f"{pairs[-1][0]}={pairs[-1][1]}"
+        name, value = pairs[-1]
+        last = f"{name}={value}" if name in _FIELDS - {"sig"} else name  # a signature may be misspelled
         raise SasError(
             f"the SAS is cut off: it lacks {', '.join(missing)} (its last part is {last})",
             "without quotes the shell drops everything after the first '&'; " + _WHERE_FROM,

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from datarepo.commands.report import Report
-from datarepo.console import duration, size
+from datarepo.console import duration, few, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -120,10 +120,8 @@ class FetchReport(Report):
         yield f"next: {self.next or 'nothing, it is here as it is recorded'}"
         if self.next and self.next == self.typed(self.commit):
             if self.pending:
-                told = (
-                    "is not downloaded yet: a commit before it makes the dvc pull of colleagues ask upstream"
-                )
-                yield f"      {', '.join(self.pending)} {told}"
+                until = "until then the dvc pull of colleagues asks upstream"
+                yield f"      not downloaded yet: {few(self.pending)}; {until}"
             yield "then: dvc push && git push"
             yield "      shares it; tools/set-remote says where"
 

@@ -229,7 +229,7 @@ class ListReport(Report):
         for row in self.rows:
             if row.fault:
                 yield f"{row.fault}: {row.mend}"
-        failures = {row.failure.message: row.failure for row in self.rows if row.failure}
+        failures = {row.asset.source: row.failure for row in self.rows if row.failure}  # told once each
         for failure in failures.values():
             yield failure.message + (f": {failure.hint}" if failure.hint else "")
         away = [row.asset for row in self.rows if row.data == "not here"]
@@ -307,7 +307,7 @@ def _upstream(row: Row) -> str:
     if row.withdrawn:
         return "missing"
     if row.failure:
-        return "not asked"
+        return "unknown"
     if row.upstream is None or not row.recorded:
         return "-"
     return "changed" if row.changed else "as recorded"

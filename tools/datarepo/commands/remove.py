@@ -76,8 +76,7 @@ class FreedReport(Report):
     def lines(self) -> Iterable[str]:
         """A line an asset, and what brings the archives back."""
         for asset, count in self.freed.items():
-            what = f"{size(count)} freed" if count else "nothing to free"
-            yield f"{asset.name}: {what}; stage and contents stay"
+            yield f"{asset.name}: {size(count)} freed; stage and contents stay"
         team = [asset for asset in self.freed if self.places[asset] is Location.TEAM]
         others = [asset.name for asset in self.freed if asset not in team]
         ways = [f"dvc pull {' '.join(asset.stage for asset in team)}"] if team else []

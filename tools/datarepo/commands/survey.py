@@ -14,7 +14,7 @@ from datarepo.archives.safety import AGAIN, HINT, MAX_RATIO, NO_ARCHIVE
 from datarepo.azure.blob import DEADLINE, BlobReader, silent
 from datarepo.console import size
 from datarepo.deadline import ask_all
-from datarepo.errors import ArchiveError, RepositoryError
+from datarepo.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,24 +74,19 @@ def survey_blobs(
     the deadline, in seconds.
     """
 
-    def attempt(asset: Asset) -> Survey | RepositoryError:
+    def attempt(asset: Asset) -> Survey:
         try:
             return survey(root, asset, BlobReader(addresses[asset], blobs[asset]))
         except ArchiveError as error:
             blame = "tell its publisher; or is it the wrong blob in params.yaml?"
             hint = blame if error.hint in (AGAIN, HINT, NO_ARCHIVE) else error.hint
-            return ArchiveError(f"{asset.name}: {error.message}", hint)
-        except RepositoryError as error:
-            return error
+            raise ArchiveError(f"{asset.name}: {error.message}", hint) from None
 
-    zips = {asset.name: asset for asset in addresses if asset.suffix == ".zip"}
-    questions = {name: partial(attempt, asset) for name, asset in zips.items()}
-    answers = ask_all(questions, deadline, "the directories of the archives")
+    questions = {asset: partial(attempt, asset) for asset in addresses if asset.suffix == ".zip"}
     surveys = {}
-    for name, asset in zips.items():
-        answer = answers.get(name) or silent(addresses[asset], deadline)
-        if isinstance(answer, RepositoryError):
-            raise answer
+    for asset, answer in ask_all(questions, deadline, "the directories of the archives").items():
+        if isinstance(answer, BaseException):
+            raise silent(addresses[asset], deadline) if isinstance(answer, TimeoutError) else answer
         surveys[asset] = answer
     return surveys
 

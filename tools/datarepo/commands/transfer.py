@@ -12,6 +12,7 @@ Recorder      finishes transfers and has DVC record them, as many at a time as a
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import threading
@@ -33,7 +34,6 @@ from datarepo.commands.fetch_report import Action, AssetReport
 from datarepo.commands.survey import survey
 from datarepo.console import note, size
 from datarepo.errors import ArchiveError, BlobChangedError, DiskError, RepositoryError
-from datarepo.pipeline.objects import oid
 from datarepo.pipeline.repository import Arrival, Repository, check_unchanged
 from datarepo.pipeline.root import part_files, writing
 
@@ -172,7 +172,7 @@ class Transfer:
             check_unchanged(self.job.root, self.asset, self.stage)
             if digests is not None:
                 self.job.check(self.asset)
-                replace_text(self.part_file.mark, oid(digests), scratch=self.part_file.folder)
+                replace_text(self.part_file.mark, json.dumps(digests), scratch=self.part_file.folder)
         file = incoming.path if incoming.path.parent == self.part_file.folder else None
         layout = self.surveyed.layout if self.surveyed and digests is not None else None
         report = AssetReport(

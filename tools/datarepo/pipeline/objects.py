@@ -5,7 +5,7 @@ md5 of each file. With hard links, an object and its file in the workspace are o
 
 digests     the md5 of files, read on all cores
 examine     recorded files and their objects, compared with the record
-listing     the object of a folder, in bytes; oid, its name
+listing     the object of a folder, in bytes
 Objects     the cache of a repository
 """
 
@@ -141,11 +141,6 @@ def listing(md5s: Mapping[str, str]) -> bytes:
     b'[{"md5": "01", "relpath": "a"}, {"md5": "02", "relpath": "b"}]'
     """
     return json.dumps([{"md5": md5s[path], "relpath": path} for path in sorted(md5s)]).encode()
-
-
-def oid(md5s: Mapping[str, str]) -> str:
-    """The object of a folder with these files."""
-    return f"{hashlib.md5(listing(md5s), usedforsecurity=False).hexdigest()}.dir"
 
 
 def examine(objects: Objects, files: Mapping[str, Sequence[Path]], progress: Progress) -> dict[str, Finding]:

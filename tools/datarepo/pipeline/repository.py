@@ -224,21 +224,20 @@ class Repository:
     def unrecorded(self, asset: Asset) -> list[str]:
         """The files in the asset's folder that `dvc.lock` does not record as they are, in order.
 
-        Only those that DVC ignores when the folder is otherwise a version that the cache has, or what a
-        killed run of ours has unpacked; all of them when `dvc.lock` records none, or when the cache has lost
-        the list.
+        What a killed run has unpacked is known as well; of a version that the cache has, only what DVC
+        ignores counts. All count when `dvc.lock` records none, or when the cache has lost the list.
         """
         made = dvc_lock.read(self._root).get(asset.name)
         if not (self._root / asset.dir).is_dir():
             return [asset.dir] if self._is_there(asset.dir) else []
         ignored = self._ignored(asset.dir)
-        ours = PartFile(part_files(self._root), asset.name).unpacked
-        condition = self._condition(asset.dir, ours, made.contents if made else None)
-        if condition is not Condition.MODIFIED:
+        if self._condition(asset.dir, None, made.contents if made else None) is not Condition.MODIFIED:
             return ignored
         recorded = (made and self.objects().contents(made.contents)) or {}
+        ours = PartFile(part_files(self._root), asset.name).unpacked
         there = {"/".join(key): info.value for key, _, info in self._content(asset.dir)}
-        return sorted([*ignored, *(name for name, md5 in there.items() if recorded.get(name) != md5)])
+        unknown = {name for name, md5 in there.items() if md5 not in (recorded.get(name), ours.get(name))}
+        return sorted(unknown.union(ignored))
 
     def _ignored(self, path: str) -> list[str]:
         """The files below a folder that DVC does not see, in order: it would delete them with the folder."""
@@ -460,24 +459,16 @@ class Repository:
             note(f"the team remote cannot be asked: {first_line(error)}")
             return dict.fromkeys(oids, Location.UNKNOWN)
 
-        def ask(oid: str) -> Location | Exception:
-            try:  # `exists` would take a remote that cannot be reached for an empty one
-                remote.fs.info(remote.oid_to_path(oid))
-            except FileNotFoundError:
-                return Location.UPSTREAM
-            except Exception as error:  # noqa: BLE001  # as above
-                return error
-            return Location.TEAM
-
-        answers = ask_all({oid: partial(ask, oid) for oid in oids}, DEADLINE, "the team remote")
-        locations: dict[str, Location] = {}
-        failures = []
-        for oid in oids:
-            answer = answers.get(oid, TimeoutError(f"no answer within {DEADLINE:.0f} seconds"))
-            if isinstance(answer, Exception):
+        # `exists` would take a remote that cannot be reached for an empty one.
+        questions = {oid: partial(remote.fs.info, remote.oid_to_path(oid)) for oid in oids}
+        locations, failures = {}, []
+        for oid, answer in ask_all(questions, DEADLINE, "the team remote").items():
+            locations[oid] = Location.TEAM
+            if isinstance(answer, FileNotFoundError):
+                locations[oid] = Location.UPSTREAM
+            elif isinstance(answer, BaseException):
+                locations[oid] = Location.UNKNOWN
                 failures.append(first_line(answer))
-                answer = Location.UNKNOWN
-            locations[oid] = answer
         if failures:
             note(f"the team remote cannot be asked: {failures[0]}")
         return locations
