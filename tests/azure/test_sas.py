@@ -63,6 +63,7 @@ def test_a_raw_plus_is_sent_so_that_it_stays_one() -> None:
         ("AccountName=a;AccountKey=b", "this is not a SAS: none of its parts is NAME=VALUE of a SAS"),
         ("sp=r", "the SAS is cut off: it lacks sv, sig, sr, se (its last part is sp=r)"),
         (WHOLE.partition("&sig")[0], "the SAS is cut off: it lacks sig (its last part is sr=c)"),
+        (WHOLE.replace("sig=", "gis="), "the SAS is cut off: it lacks sig (its last part is gis)"),
         (WHOLE[:-9], "the SAS is cut off or mistyped: its sig is not a whole signature"),
         (WHOLE + "&sp=r", "the SAS has sp more than once"),
         (

@@ -14,14 +14,12 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn, cast
+from typing import IO, NoReturn, cast
 
 from datarepo.errors import Interruption, RepositoryError
 from datarepo.redact import RedactingStream, redact
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 

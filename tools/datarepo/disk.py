@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import errno
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from datarepo.console import size
 from datarepo.errors import DiskError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def free(folder: Path) -> int:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from datarepo.console import duration, note, size
 from datarepo.redact import redact
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Progress:

@@ -20,14 +20,11 @@ import contextlib
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 from datarepo.errors import UsageError
 from datarepo.lock import locked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 def work_folder(folder: Path) -> Path:

@@ -14,8 +14,10 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datarepo import disk
@@ -24,9 +26,6 @@ from datarepo.archives.safety import Kind, check_ratio, clashes, permissions, pl
 from datarepo.errors import DiskError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
-
     from datarepo.archives.formats import Archive, Entry
 
 TINY = 1 << 15  # bytes of a member that is not worth a thread

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from datarepo import console
 from datarepo.errors import ArchiveError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 NAME_BYTES = 255  # of one component: NAME_MAX of ext4, XFS, APFS, NFS
 LINK_BYTES = 4095  # of a link's target: PATH_MAX of Linux without the final NUL

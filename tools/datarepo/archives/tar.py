@@ -14,6 +14,7 @@ import stat
 import sys
 import tarfile
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -30,8 +31,6 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from datarepo.archives.reader import Reader
 
 CHUNK = 1 << 18  # bytes read at once

@@ -21,6 +21,7 @@ import copy
 import lzma
 import stat
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -31,8 +32,6 @@ from datarepo.archives.sniff import kind
 from datarepo.errors import ArchiveError, RepositoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from datarepo.archives.reader import Reader
 
 CHUNK = 1 << 18  # bytes read or unpacked at once; a local header (65565 at most) fits in one

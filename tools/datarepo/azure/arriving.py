@@ -6,13 +6,12 @@ import errno
 import hashlib
 import os
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from datarepo.azure.part_file import merge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from datarepo.azure.part_file import Span
 
 _CHUNK = 1024 * 1024

@@ -16,6 +16,7 @@ import re
 import socket
 import ssl
 import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -27,8 +28,6 @@ from datarepo.deadline import ask_all
 from datarepo.errors import BlobChangedError, BlobError, BlobNotFoundError, RepositoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from obstore.store import AzureStore, ClientConfig, RetryConfig
 
     from datarepo.azure.source import Source

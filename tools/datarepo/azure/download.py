@@ -13,6 +13,7 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,6 @@ from datarepo.azure.retry import RetryPolicy
 from datarepo.errors import BlobChangedError, BlobError, SasError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from obstore import GetOptions
 
     from datarepo.azure.arriving import Arriving

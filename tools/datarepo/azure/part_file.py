@@ -17,16 +17,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datarepo.atomic_file import clear, replace_text
 from datarepo.lock import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
     from datarepo.azure.blob import Blob
 
 Span = tuple[int, int]  # from the first byte up to, not including, the second

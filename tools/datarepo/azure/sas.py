@@ -12,16 +12,13 @@ from __future__ import annotations
 import base64
 import html
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from datarepo.errors import SasError
 from datarepo.redact import keep_secret
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _FIELDS = frozenset(
     {"sv", "sr", "ss", "srt", "sp", "st", "se", "sip", "spr", "si", "sig"}  # of every SAS

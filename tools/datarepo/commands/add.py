@@ -13,8 +13,10 @@ add
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datarepo import disk
@@ -32,9 +34,6 @@ from datarepo.pipeline.repository import Repository
 from datarepo.pipeline.root import at_root, find_root, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
-
     from datarepo.azure.blob import Blob
     from datarepo.commands.request import Request
     from datarepo.pipeline.catalogue import Asset, Catalogue

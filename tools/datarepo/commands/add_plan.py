@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,8 +13,6 @@ from datarepo.pipeline import import_stage
 from datarepo.pipeline.location import Condition, Location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
     from datarepo.azure.blob import Blob
     from datarepo.commands.survey import Survey
     from datarepo.pipeline.catalogue import Asset

@@ -12,9 +12,11 @@ fetch
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datarepo import console
@@ -45,9 +47,6 @@ from datarepo.pipeline.root import at_root, find_root, part_files, writing
 from datarepo.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
     from datarepo.azure.blob import Blob
     from datarepo.commands.survey import Survey
     from datarepo.pipeline.catalogue import Asset, Catalogue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,6 @@ from datarepo.commands.report import Report
 from datarepo.console import duration, few, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
     from datarepo.pipeline.catalogue import Asset
 
 

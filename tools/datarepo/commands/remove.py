@@ -7,8 +7,10 @@ free_archives   archives whose contents are unpacked and cached, and that can be
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datarepo.archives import atomic_folder
@@ -25,9 +27,6 @@ from datarepo.pipeline.repository import Repository
 from datarepo.pipeline.root import at_root, find_root, part_files, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from datarepo.pipeline.catalogue import Asset
     from datarepo.pipeline.import_stage import ImportStage
 

@@ -6,6 +6,7 @@ for_url     the asset that a published URL becomes; its source is new, or found 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import TYPE_CHECKING
@@ -16,8 +17,6 @@ from datarepo.pipeline import catalogue
 from datarepo.pipeline.catalogue import Asset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from datarepo.azure.blob_url import BlobUrl
     from datarepo.azure.sas import Sas
     from datarepo.pipeline.catalogue import Catalogue

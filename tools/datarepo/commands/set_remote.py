@@ -10,8 +10,10 @@ set_remote
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datarepo.commands.report import Report
@@ -23,9 +25,6 @@ from datarepo.pipeline.root import at_root, find_root, writing
 from datarepo.pipeline.team_remote import NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
-
     from datarepo.pipeline.probe import Rights
     from datarepo.pipeline.team_remote import TeamRemote
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from datarepo import disk
@@ -17,9 +18,6 @@ from datarepo.deadline import ask_all
 from datarepo.errors import ArchiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from datarepo.archives.extract import Layout
     from datarepo.archives.formats import Archive
     from datarepo.archives.reader import Reader

@@ -17,9 +17,10 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datarepo import disk
@@ -38,9 +39,7 @@ from datarepo.pipeline.repository import Arrival, Repository, check_unchanged
 from datarepo.pipeline.root import part_files, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from concurrent.futures import Future
-    from pathlib import Path
 
     from datarepo.archives.formats import Archive
     from datarepo.azure.blob import Address, Blob

@@ -16,9 +16,10 @@ import contextlib
 import math
 import os
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from datarepo import disk
 from datarepo.archives.atomic_folder import appearing, not_empty
@@ -31,9 +32,6 @@ from datarepo.console import size
 from datarepo.errors import UsageError
 from datarepo.pipeline import import_stage, state
 from datarepo.progress import Progress
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 REPOSITORY = {".git", ".dvc"}  # what makes a folder one
 

@@ -13,8 +13,10 @@ verify
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datarepo.archives import atomic_folder
@@ -40,14 +42,11 @@ from datarepo.pipeline.root import at_root, find_root, part_files, scratch
 from datarepo.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
-
     from datarepo.archives.formats import Entry
     from datarepo.pipeline.catalogue import Asset
     from datarepo.pipeline.import_stage import ImportStage
 
-    Source = Callable[[Mapping[str, Finding]], Mapping[str, Path]]
+Source = Callable[[Mapping[str, Finding]], Mapping[str, Path]]
 
 
 @dataclass

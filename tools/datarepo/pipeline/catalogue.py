@@ -21,9 +21,9 @@ import difflib
 import math
 import re
 import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
 import yaml
 
@@ -32,10 +32,6 @@ from datarepo.atomic_file import replace_text
 from datarepo.errors import CatalogueError, UsageError
 from datarepo.pipeline import yaml_file
 from datarepo.pipeline.root import scratch
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 FILE = "params.yaml"
 ARCHIVES = "archives"

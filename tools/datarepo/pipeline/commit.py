@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from datarepo.pipeline import catalogue, dvc_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
     from datarepo.pipeline.catalogue import Asset
 
 _TOLD = 3  # names in a message, above which they are counted

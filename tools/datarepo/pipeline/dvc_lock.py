@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import yaml
 
 from datarepo.errors import StageError
 from datarepo.pipeline import yaml_file
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FILE = "dvc.lock"
 

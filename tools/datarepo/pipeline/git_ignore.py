@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from pathlib import Path
 
 from datarepo.atomic_file import replace_text
 from datarepo.pipeline.root import scratch
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 
 def ignore(root: Path, paths: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ meta:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -27,8 +27,6 @@ from datarepo.errors import StageError
 from datarepo.pipeline import yaml_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from datarepo.azure.blob import Blob
     from datarepo.pipeline.catalogue import Asset
 

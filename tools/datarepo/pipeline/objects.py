@@ -19,6 +19,7 @@ import os
 import shutil
 import stat
 import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,8 +31,6 @@ from datarepo.console import first_line, note
 from datarepo.deadline import within
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
     from datarepo.progress import Progress
 
 _CHUNK = 1024 * 1024

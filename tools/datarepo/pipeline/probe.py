@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from socket import gaierror
@@ -13,8 +14,6 @@ from datarepo.deadline import within
 from datarepo.errors import RemoteError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from datarepo.errors import RepositoryError
     from datarepo.pipeline.team_remote import TeamRemote
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datarepo.atomic_file import replace_bytes, replace_text
@@ -23,9 +25,6 @@ from datarepo.errors import SasError, StageError
 from datarepo.pipeline.root import scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from configobj import ConfigObj
 
     from datarepo.azure.sas import Sas

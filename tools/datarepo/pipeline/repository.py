@@ -19,6 +19,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -36,8 +37,6 @@ from datarepo.pipeline.objects import Objects
 from datarepo.pipeline.root import part_files, scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-
     from datarepo.azure.blob import Blob
     from datarepo.pipeline.catalogue import Asset
     from datarepo.pipeline.dvc_lock import Unzipped

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from datarepo.errors import StageError
 from datarepo.lock import locked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def find_root(start: Path | None = None) -> Path:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 # What DVC hashes in the half second that starting it here takes, and in the time of the MD5 itself.
 MANY_BYTES, MANY_FILES = 1_000_000_000, 10_000

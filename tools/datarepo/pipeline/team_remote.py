@@ -8,17 +8,14 @@ applied   these options on top of those that stand in a file
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from datarepo.azure import sas
 from datarepo.errors import UsageError
 from datarepo.redact import keep_secret
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 NAME = "team"
 
