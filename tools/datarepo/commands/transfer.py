@@ -18,10 +18,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datarepo import disk
 from datarepo.archives.atomic_folder import appearing
@@ -127,6 +127,15 @@ class Transfer:
         if self.job.unzips and self.asset.suffix:
             tree = self._building.enter_context(appearing((self.job.root / self.asset.dir).resolve()))
             self._unpacking = self._pool.submit(self._unpack, arriving, tree)
+        self._building.callback(self._end_work)
+
+    def _end_work(self) -> None:
+        """Have no thread at work on what is about to be thrown away."""
+        futures: list[Future[Any]] = [self._md5, *([self._unpacking] if self._unpacking else [])]
+        if self._incoming and not all(future.done() for future in futures):
+            self.job.cancelled.set()
+            self._incoming.arriving.fail(RepositoryError("interrupted"))
+            wait(futures)
 
     def _unpack(self, arriving: Arriving, tree: Path) -> Mapping[str, str]:
         if self.surveyed and isinstance(self.surveyed.archive, ZipArchive):

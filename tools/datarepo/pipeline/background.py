@@ -32,6 +32,7 @@ class RepositoryProcess:
         self._pool = ProcessPoolExecutor(
             1, multiprocessing.get_context("spawn"), initializer=_start, initargs=(root,)
         )
+        self._pool.submit(int)  # it starts while others are asked, and bytes arrive
 
     def __enter__(self) -> RepositoryProcess:
         return self
