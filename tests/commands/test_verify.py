@@ -334,7 +334,8 @@ def test_what_cannot_be_mended_is_named_and_goes_out_of_the_cache(clone: Clone) 
                 "2 not as recorded",
                 f"  damaged: {ARCHIVE}; there is no sound copy",
                 f"  damaged: {FEATURES}; there is no sound copy",
-                "next: tools/verify-asset vqa  # when a colleague has run 'dvc push'",
+                "next: tools/verify-asset vqa",
+                "      when a colleague has run 'dvc push'",
             ),
             told(
                 f"vqa: no copy from upstream: the blob has changed since {ARCHIVE}.dvc recorded it",
@@ -359,11 +360,12 @@ def test_what_cannot_be_mended_is_named_and_goes_out_of_the_cache(clone: Clone) 
             f"  damaged: {FEATURES}; mended from {ARCHIVE}",
             f"  modified: {ARCHIVE}; left as it is",
             f"  modified: {FEATURES}; left as it is",
-            f"next: dvc checkout --force {ARCHIVE} {FEATURES}  # drops these edits",
+            f"next: dvc checkout --force {ARCHIVE} {FEATURES}",
+            "      drops these edits",
         ),
         "",
     )
-    clone.ok("bash", "-c", again.stdout.splitlines()[-1].removeprefix("next: "))
+    clone.ok("bash", "-c", again.stdout.splitlines()[-2].removeprefix("next: "))
     assert_clean(clone)
 
 
@@ -385,12 +387,13 @@ def test_the_users_own_is_named_and_left_alone(clone: Clone) -> None:
             f"  modified: {FEATURES}; left as it is",
             f"  modified: {LABELS}; left as it is",
             "  not recorded: data/vqa/notes.txt; left as it is",
-            f"next: cd .. && dvc checkout --force {FEATURES} {LABELS}  # drops these edits",
+            f"next: cd .. && dvc checkout --force {FEATURES} {LABELS}",
+            "      drops these edits",
         ),
         "",
     )
     assert clone.tree("data/vqa") == before
-    step = result.stdout.splitlines()[-1].removeprefix("next: ")
+    step = result.stdout.splitlines()[-2].removeprefix("next: ")
     assert clone.run("bash", "-c", step, cwd=clone.path / "data").code == 0
     assert clone.tool("verify-asset", "vqa") == (
         0,

@@ -97,26 +97,28 @@ class VerifyReport(Report):
         return int(any(verdict.lost or verdict.modified for verdict in self.verdicts))
 
     @property
-    def next(self) -> list[str]:
-        """What to run next, each with its condition as the shell's comment."""
+    def next(self) -> dict[str, str]:
+        """The commands to run next, each with what it is for."""
         lost = [verdict.name for verdict in self.verdicts if verdict.lost]
         modified = [path for verdict in self.verdicts for path in verdict.modified]
-        steps = []
+        steps = {}
         if lost:
-            steps.append(f"tools/verify-asset {' '.join(lost)}  # when a colleague has run 'dvc push'")
+            steps[f"tools/verify-asset {' '.join(lost)}"] = "when a colleague has run 'dvc push'"
         if modified:
-            steps.append(self.typed(f"dvc checkout --force {shlex.join(modified)}  # drops these edits"))
+            steps[self.typed(f"dvc checkout --force {shlex.join(modified)}")] = "drops these edits"
         return steps
 
     def lines(self) -> Iterable[str]:
         """The verdicts, and what to run next."""
         for verdict in self.verdicts:
             yield from verdict.lines()
-        yield from (f"next: {step}" for step in self.next)
+        for command, purpose in self.next.items():
+            yield f"next: {command}"
+            yield f"      {purpose}"
 
     def document(self) -> dict[str, Any]:
         """Sizes in bytes."""
-        return {"assets": [vars(verdict) for verdict in self.verdicts], "next": self.next}
+        return {"assets": [vars(verdict) for verdict in self.verdicts], "next": [*self.next]}
 
 
 def verify(names: Iterable[str], *, every: bool = False, quiet: bool = False) -> VerifyReport:
@@ -156,7 +158,7 @@ class _Run:
         self._files: dict[Asset, dict[str, list[Path]]] = {}
         self._findings: dict[str, Finding] = {}
         self._mended: dict[str, str] = {}
-        self._others: set[Asset] = set()
+        self._others: set[str] = set()  # paths at which another version lies that the cache has
 
     def verify(self, assets: Sequence[Asset]) -> list[Verdict]:
         """Read all, then mend asset by asset."""
@@ -165,27 +167,38 @@ class _Run:
                 self._stages[asset] = stage
             self._files[asset] = self._recorded(asset)
         self._read()
+        self._pass_over_others()
         for asset in assets:
             self._mend_archive(asset)
             self._mend_contents(asset)
         return [self._verdict(asset) for asset in assets]
 
     def _recorded(self, asset: Asset) -> dict[str, list[Path]]:
-        """The files of an asset by their objects, as far as its records can be read.
-
-        Another version that the cache has, as after `git checkout`, is none of them.
-        """
+        """The files of an asset by their objects, as far as its records can be read."""
         stage, made = self._stages.get(asset), self._made.get(asset.name)
         files: dict[str, list[Path]] = {}
         if stage and stage.md5:
-            is_other = self._repository.holds_another(asset.file, stage.md5)
-            files[stage.md5] = [] if is_other else [self._root / asset.file]
-        if made and self._repository.holds_another(asset.dir, made.contents):
-            self._others.add(asset)
+            files[stage.md5] = [] if asset.file in self._others else [self._root / asset.file]
         for path, oid in ((made and self._objects.contents(made.contents)) or {}).items():
-            here = [] if asset in self._others else [self._root / asset.dir / path]
+            here = [] if asset.dir in self._others else [self._root / asset.dir / path]
             files.setdefault(oid, []).extend(here)
         return files
+
+    def _pass_over_others(self) -> None:
+        """Leave out other versions that the cache has, as after `git checkout`: they are no damage."""
+        for asset, files in self._files.items():
+            found = {(oid, self._findings[oid].files[path]) for oid in files for path in files[oid]}
+            if all(md5 in (None, oid) for oid, md5 in found):
+                continue
+            stage, made = self._stages.get(asset), self._made.get(asset.name)
+            records = {asset.file: stage and stage.md5, asset.dir: made and made.contents}
+            holds = self._repository.holds_another
+            self._others |= {path for path, oid in records.items() if oid and holds(path, oid)}
+        for asset, files in self._files.items():
+            if self._others & {asset.file, asset.dir}:
+                self._files[asset] = self._recorded(asset)
+                self._findings = {oid: each for oid, each in self._findings.items() if oid not in files}
+        self._read()
 
     def _read(self) -> None:
         """Examine what is recorded and was not examined yet; assets may share objects."""
@@ -334,7 +347,7 @@ class _Run:
                 self._objects.forget(modified)
                 verdict.modified += map(self._shown, modified)
         made = self._made.get(asset.name)
-        if made and asset not in self._others and self._objects.contents(made.contents) is not None:
+        if made and asset.dir not in self._others and self._objects.contents(made.contents) is not None:
             recorded = {path for paths in self._files[asset].values() for path in paths}
             files = self._objects.files(self._root / asset.dir)
             verdict.unknown = sorted(self._shown(path) for path in files if path not in recorded)
