@@ -205,6 +205,7 @@ class Small:
     def setup(self, *arguments: str) -> tuple[int, str, bool]:
         """`make setup`: its code, its stdout, and whether it had anything to do."""
         result = self.clone.run("make", "setup", *arguments, env=self.environment())
+        print(result.stderr)  # shown when a test fails
         return (result.code, result.stdout, f"setting up {self.venv}" in result.stderr)
 
     def installed(self, venv: Path | None = None) -> set[tuple[str, str]]:

@@ -65,7 +65,8 @@ def _renew(known: "set[str]", names: "set[str]", lock: int) -> None:
     READY.unlink(missing_ok=True)
     SETS.write_text(" ".join(sorted(names)))
     if not sound:
-        for path in set(VENV.iterdir()) - {SETS}:
+        # bin/python before pyvenv.cfg, without which it would take itself for the Python to make links to.
+        for path in sorted(set(VENV.iterdir()) - {SETS}, key=Path.is_file):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
