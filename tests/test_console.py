@@ -78,3 +78,10 @@ def test_no_answer_to_a_hidden_prompt_is_said(
     lines = stderr.lstrip("\n").splitlines()
     assert (run.returncode, stdout, asked, lines[0]) == (code, "", prompt, f"error: {error}")
     assert [line[:6] for line in lines] == ["error:", "hint: "]
+
+
+def test_results_that_nobody_reads_on_are_no_failure(clone: Clone) -> None:
+    """The exit code of `tools/list-assets | true`, as scripts with pipefail see it, and nothing on stderr."""
+    line = "tools/list-assets | true; exit ${PIPESTATUS[0]}"
+
+    assert clone.run("bash", "-c", line) == (0, "", "")

@@ -108,7 +108,7 @@ def run(app: Callable[..., object], name: str) -> NoReturn:
             f"{begin}interrupted: {str(error) or 'run the same command again, it continues or starts afresh'}"
         )
         code = INTERRUPTED
-    except BrokenPipeError:  # `tools/list-assets | head`: nobody reads on, which is no failure
+    except (BrokenPipeError, SystemExit):  # `… | head`: nobody reads on, for which Typer exits; no failure
         sys.stdout = sys.stderr = cast("IO[str]", Path(os.devnull).open("w"))  # noqa: SIM115  # open until exit
         code = 0
     except RepositoryError as error:
