@@ -202,6 +202,11 @@ class PartFile:
         for path in (self.path, self._state_file, self.carried):
             path.unlink(missing_ok=True)
 
+    def forget(self) -> None:
+        """Discard what is there, and no longer take the contents for those of a killed run."""
+        self.discard()
+        self.mark.unlink(missing_ok=True)
+
     def drop(self) -> None:
         """Discard what is there of an archive that nobody waits for, once no other run is at work on it."""
         if any(path.exists() for path in (self.path, self._state_file, self.carried)):

@@ -57,12 +57,7 @@ def add(
     disk and of files of the user's. All is checked before anything is written: a RepositoryError leaves
     every file as it was.
     """
-    root, names = find_root(), list(names)
-    if every and names:
-        raise UsageError(
-            f"--all takes every asset of the catalogue, and {' '.join(names)} is named as well",
-            "name some, or give --all alone",
-        )
+    root, names = find_root(), request.named(names, "of the catalogue", every=every)
     known = catalogue.load(root)
     sources = remotes.Remotes(root)
     sas = signature.parse(sas_text) if sas_text is not None else None

@@ -25,6 +25,7 @@ from datarepo.azure import blob as blobs
 from datarepo.azure.blob import Address
 from datarepo.azure.part_file import PartFile
 from datarepo.azure.retry import JOBS, RateLimit
+from datarepo.commands import request
 from datarepo.commands.fetch_report import Action, AssetReport, FetchReport
 from datarepo.commands.survey import check_room, survey, survey_blobs
 from datarepo.commands.transfer import (
@@ -158,12 +159,7 @@ def fetch(
 
 def wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) -> list[Asset]:
     """The named assets, or all in use; UsageError when there is none, or one is not in use."""
-    names = list(names)
-    if every and names:
-        raise UsageError(
-            f"--all takes every asset in use, and {' '.join(names)} is named as well",
-            "name some, or give --all alone",
-        )
+    names = request.named(names, "in use", every=every)
     used = [asset.name for asset in catalogue.assets_in_use(root, known)]
     assets = known.find(used if every else names)
     if not assets:
@@ -247,10 +243,9 @@ def _ask(root: Path, plans: Sequence[Plan]) -> tuple[dict[Asset, Address], dict[
     }
     answers = blobs.ask({asset.name: address for asset, address in addresses.items()})
     for plan in plans:
-        if not plan.stage.describes(answers[plan.asset.name]):
-            if (part_file := PartFile(part_files(root), plan.asset.name)).etag != answers[
-                plan.asset.name
-            ].etag:
+        answer, part_file = answers[plan.asset.name], PartFile(part_files(root), plan.asset.name)
+        if not plan.stage.describes(answer):
+            if part_file.etag != answer.etag:  # else of another branch, which records the new one
                 part_file.drop()
             raise _changed(plan)
     return addresses, {plan.asset: answers[plan.asset.name] for plan in plans}
@@ -374,10 +369,8 @@ def _clear(root: Path, plans: Sequence[Plan]) -> None:
     """Remove what a run has left that was killed when all was recorded."""
     for plan in plans:
         part_file = PartFile(part_files(root), plan.asset.name)
-        if plan.presence.archive.is_here and part_file.etag in (
-            None,
-            plan.stage.etag,
-        ):  # else of another branch
+        versions = (None, plan.stage.etag)  # any other is that of another branch
+        if plan.presence.archive.is_here and part_file.etag in versions:
             part_file.drop()
         if plan.presence.is_ready:
             part_file.mark.unlink(missing_ok=True)
@@ -391,6 +384,7 @@ def _link(plan: Plan) -> Arrival:
 def _linked(job: Job, plan: Plan) -> AssetReport:
     """What is told of an asset for which nothing had to be brought."""
     presence = plan.presence
+    away = f"the contents are complete; its archive, {size(plan.stage.size)}, is not here"
     is_linked = Location.CACHE in (presence.contents, None if presence.contents else presence.archive)
     made = dvc_lock.read(job.root).get(plan.asset.name) if job.unzips and presence.contents else None
     return AssetReport(
@@ -399,9 +393,7 @@ def _linked(job: Job, plan: Plan) -> AssetReport:
         plan.stage.size,
         plan.stage.md5 or "",
         here=plan.stage.size if presence.archive.is_here else 0,
-        why=""
-        if presence.archive.is_here
-        else f"the contents are complete; its archive, {size(plan.stage.size)}, is not here",
+        why="" if presence.archive.is_here else away,
         files=made.files if made else None,
         contents=made.size if made else None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -109,7 +109,7 @@ def list_assets(*, check: bool = False) -> ListReport:
 def _sources(remotes: Remotes, names: Iterable[str], *, check: bool) -> dict[str, Source | RepositoryError]:
     """The sources by name, or why one cannot be asked: it hides no asset of another."""
 
-    def source(name: str) -> Source | RepositoryError:
+    def opened(name: str) -> Source | RepositoryError:
         try:
             source = remotes.source(name)
             if check:
@@ -118,7 +118,7 @@ def _sources(remotes: Remotes, names: Iterable[str], *, check: bool) -> dict[str
             return error
         return source
 
-    return {name: source(name) for name in names}
+    return {name: opened(name) for name in names}
 
 
 def _read(root: Path, asset: Asset) -> ImportStage | StageError | None:
@@ -163,16 +163,15 @@ def _fault(
 
 
 def _ask(
-    assets: Iterable[Asset], sources: Mapping[str, Source | RepositoryError]
+    assets: Collection[Asset], sources: Mapping[str, Source | RepositoryError]
 ) -> dict[Asset, Blob | BlobError]:
-    pairs = {asset: sources[asset.source] for asset in assets}
     addresses = {
         asset.name: Address(source, asset.path)
-        for asset, source in pairs.items()
-        if isinstance(source, Source)
+        for asset in assets
+        if isinstance(source := sources[asset.source], Source)
     }
     answers = blob.try_ask(addresses)
-    return {asset: answers[asset.name] for asset in pairs if asset.name in answers}
+    return {asset: answers[asset.name] for asset in assets if asset.name in answers}
 
 
 def data(asset: Asset, recorded: ImportStage | None, presence: Presence) -> str:

@@ -146,9 +146,7 @@ def _alone_with(root: Path, names: Iterable[str]) -> Iterator[None]:
 
 def _discard(root: Path, asset: Asset) -> None:
     """Remove what killed runs have left of an asset."""
-    part_file = PartFile(part_files(root), asset.name)
-    part_file.discard()
-    part_file.mark.unlink(missing_ok=True)
+    PartFile(part_files(root), asset.name).forget()
     atomic_folder.clear((root / asset.dir).resolve())
 
 

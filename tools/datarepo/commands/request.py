@@ -1,5 +1,6 @@
 """What a run of `tools/add-asset` is asked for: which assets, from which sources, and what is new of these.
 
+named       the names of a command line, or none with --all
 for_names   assets of the catalogue, and perhaps a SAS for their source
 for_url     the asset that a published URL becomes; its source is new, or found again
 """
@@ -32,6 +33,17 @@ class Request:
     private: Source | None = None  # its SAS is to be stored
     new_source: Source | None = None
     new_folder: str | None = None  # where the one asset is to land, as its entry in the catalogue says it
+
+
+def named(names: Iterable[str], which: str, *, every: bool) -> list[str]:
+    """The names given; UsageError when there are some beside --all, which takes every asset `which`."""
+    names = list(names)
+    if every and names:
+        raise UsageError(
+            f"--all takes every asset {which}, and {' '.join(names)} is named as well",
+            "name some, or give --all alone",
+        )
+    return names
 
 
 def for_names(

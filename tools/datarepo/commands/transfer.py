@@ -172,7 +172,7 @@ class Transfer:
             expected = {whose: value for whose, value in said.items() if value}
             if wrong := _mismatch(md5, expected):
                 if incoming.path == self.part_file.path:  # not for a wrong file carried in
-                    self._forget()
+                    self.part_file.forget()
                 raise self._not_as_published(incoming, wrong)
             if incoming.path == self.part_file.path:
                 self.part_file.seal(md5)
@@ -228,12 +228,8 @@ class Transfer:
 
     def close(self) -> None:
         """Let go of what DVC has recorded by now."""
-        self._forget()
+        self.part_file.forget()
         self.release()
-
-    def _forget(self) -> None:
-        self.part_file.discard()
-        self.part_file.mark.unlink(missing_ok=True)
 
 
 def from_blob(job: Job, asset: Asset, address: Address, blob: Blob) -> Opening:

@@ -194,6 +194,8 @@ class _Run:
             records = {asset.file: stage and stage.md5, asset.dir: made and made.contents}
             holds = self._repository.holds_another
             self._others |= {path for path, oid in records.items() if oid and holds(path, oid)}
+        if not self._others:
+            return
         for asset, files in self._files.items():
             if self._others & {asset.file, asset.dir}:
                 self._files[asset] = self._recorded(asset)

@@ -27,11 +27,7 @@ def commit_line(root: Path, paths: Iterable[str], message: str, coming: Iterable
 
     It is to be typed at the root. `coming` are paths that will have changed by then.
     """
-    wanted = sorted({*changed(root, paths), *coming})
-    if not wanted:
-        return ""
-    quoted = re.sub(r'([\\"$`])', r"\\\1", message)
-    return f'git add {" ".join(map(shlex.quote, _short(root, wanted)))} && git commit -m "{quoted}"'
+    return _line(root, {*changed(root, paths), *coming}, message)
 
 
 def asset_line(
@@ -46,10 +42,10 @@ def asset_line(
     They share params.yaml and dvc.lock: a commit of these without all the stages that they speak of is
     not whole. `changes` are what has `changed` of them, `coming` is as in `commit_line`.
     """
-    stages = {*changes, *coming}
-    assets = [asset for asset in dict.fromkeys([*used, *named]) if asset.stage in stages] or named
+    wanted = {*changes, *coming}
+    assets = [asset for asset in dict.fromkeys([*used, *named]) if asset.stage in wanted] or named
     is_new = any(changes.get(asset.stage) in ("??", "A ") for asset in assets)
-    return commit_line(root, changes, f"{'Add' if is_new else 'Update'} {names(assets)}", coming)
+    return _line(root, wanted, f"{'Add' if is_new else 'Update'} {names(assets)}")
 
 
 def names(assets: Sequence[Asset]) -> str:
@@ -94,6 +90,14 @@ def at_head(root: Path, path: str) -> str:
     """The text of a file in the last commit, empty when it is not there."""
     answer = _git(root, "show", f"HEAD:./{path}")
     return "" if answer.returncode else answer.stdout
+
+
+def _line(root: Path, paths: set[str], message: str) -> str:
+    if not paths:
+        return ""
+    added = " ".join(map(shlex.quote, _short(root, sorted(paths))))
+    quoted = re.sub(r'([\\"$`])', r"\\\1", message)
+    return f'git add {added} && git commit -m "{quoted}"'
 
 
 def _short(root: Path, paths: list[str]) -> list[str]:

@@ -168,7 +168,7 @@ class Repository:
         from dvc_objects.fs.local import localfs
 
         out = self.output(arrival.asset)
-        if self._is_there(arrival.asset.file) and self.holds_another(arrival.asset.file, arrival.md5):
+        if self.holds_another(arrival.asset.file, arrival.md5):
             self._remove(arrival.asset.file)  # a version that the cache has as well
         if arrival.file:
             self._mend_cache([arrival.md5])
@@ -258,17 +258,9 @@ class Repository:
         every = [path for paths in outputs.values() for path in paths]
         with self._working_on("dvc remove"), self._alone_with(every):
             present = {asset: list(filter(self._is_there, paths)) for asset, paths in outputs.items()}
-            for asset, paths in present.items():
+            for asset, paths in () if force else present.items():
                 for path in paths:
-                    if force:
-                        continue
-                    if not self._is_kept(path):
-                        raise _not_kept(asset, path)
-                    if ignored := self._ignored(path):
-                        raise StageError(
-                            f"{path} holds what DVC ignores, and would go with it: {few(ignored)}",
-                            "move that away; --force deletes it",
-                        )
+                    self._check_may_go(asset, path)
             for path in (path for paths in present.values() for path in paths):
                 self._remove(path)
             lock = Lockfile(self._dvc, str(self._root / "dvc.lock"))
@@ -277,6 +269,16 @@ class Repository:
                 (self._root / asset.stage).unlink(missing_ok=True)
             git_ignore.unignore(self._root, [path for asset in outputs for path in asset.outputs])
         return present
+
+    def _check_may_go(self, asset: Asset, path: str) -> None:
+        """Raise StageError when something at a path of the asset would be lost with it."""
+        if not self._is_kept(path):
+            raise _not_kept(asset, path)
+        if ignored := self._ignored(path):
+            raise StageError(
+                f"{path} holds what DVC ignores, and would go with it: {few(ignored)}",
+                "move that away; --force deletes it",
+            )
 
     def _remove(self, path: str) -> None:
         self._dvc.fs.remove(str(self._root / path), recursive=True)
