@@ -31,7 +31,7 @@ from datarepo.azure.part_file import PartFile
 from datarepo.console import few, first_line, note
 from datarepo.deadline import ask_all, within
 from datarepo.errors import RepositoryError, StageError
-from datarepo.pipeline import commit, dvc_lock, git_ignore, import_stage, state
+from datarepo.pipeline import catalogue, commit, dvc_lock, git_ignore, import_stage, state
 from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.objects import Objects
 from datarepo.pipeline.root import part_files, scratch
@@ -71,6 +71,8 @@ class Repository:
         logging.getLogger("dvc").setLevel(logging.ERROR)  # its hints would come between our lines
         self._root = root
         self._dvc: Any = Repo(str(root))
+        self._stages: Any = None  # as `_unzip_stages` has read them, from files with this text
+        self._stages_read: list[bytes] = []
 
     def record(self, blobs: Mapping[Asset, Blob]) -> None:
         """Record blobs in the assets' import stages, without an md5, so that `dvc repro` downloads them.
@@ -144,22 +146,36 @@ class Repository:
         the cache, and the workspace links to that. The files themselves are the caller's to remove. Raises
         StageError, and records nothing, when an import stage is not any more what it was.
         """
-        from dvc.dvcfile import load_file
+        from dvc_data.hashfile.hash_info import HashInfo
 
         with self._working_on("dvc commit"):
             for arrival in arrivals:
                 check_unchanged(self._root, arrival.asset, arrival.stage)
-            made = load_file(self._dvc, str(self._root / "dvc.yaml")).stages  # read once, with params.yaml
-            stages = []
+            made, recorded = self._unzip_stages(), dvc_lock.read(self._root)
+            entries = {}
             for arrival in arrivals:
                 self._complete_import(arrival)
+                name = f"unzip@{arrival.asset.name}"
                 if arrival.restores:
-                    made[f"unzip@{arrival.asset.name}"].outs[0].checkout(force=True)
+                    out = made[name].outs[0]
+                    out.hash_info = HashInfo("md5", recorded[arrival.asset.name].contents)
+                    out.checkout(force=True)
                 if arrival.digests is not None:
-                    stage = made[f"unzip@{arrival.asset.name}"]
-                    self._commit_contents(arrival.asset, stage, arrival.digests)
-                    stages.append(stage)
-            self._lock_stages(stages)
+                    entries[name] = self._commit_contents(arrival.asset, made[name], arrival.digests)
+            dvc_lock.save(self._root, entries)
+
+    def _unzip_stages(self) -> Any:  # noqa: ANN401  # DVC publishes no types
+        """The stages of `dvc.yaml` by name, without what `dvc.lock` records of them.
+
+        Hundreds take DVC long to read: they are read again only when the files have changed.
+        """
+        from dvc.dvcfile import ProjectFile, load_file
+
+        read = [(self._root / name).read_bytes() for name in ("dvc.yaml", catalogue.FILE)]
+        if self._stages is None or read != self._stages_read:
+            file = load_file(self._dvc, str(self._root / "dvc.yaml"))
+            self._stages, self._stages_read = ProjectFile.LOADER(file, file.contents, {}), read
+        return self._stages
 
     def _complete_import(self, arrival: Arrival) -> None:
         """Have the archive in workspace and cache, and its md5 in the import stage."""
@@ -196,29 +212,16 @@ class Repository:
                 if not cache.is_protected(cache.oid_to_path(oid)):
                     cache.check(oid)
 
-    def _commit_contents(self, asset: Asset, stage: Any, digests: Mapping[str, str]) -> None:  # noqa: ANN401  # as above
-        """Have the contents in the cache, knowing their hashes; the unzip stage is to be locked then."""
+    def _commit_contents(self, asset: Asset, stage: Any, digests: Mapping[str, str]) -> str:  # noqa: ANN401  # as above
+        """Have the contents in the cache, knowing their hashes; what `dvc.lock` is to say of them."""
+        from dvc.stage.serialize import to_lockfile
+        from dvc.utils.serialize import dumps_yaml
+
         state.save_hashes(self._dvc, (self._root / asset.dir).resolve(), digests)
         self._mend_cache(digests.values())
         stage.save()
         stage.commit()
-
-    def _lock_stages(self, stages: Sequence[Any]) -> None:
-        """Write stages into `dvc.lock` at one stroke, as DVC's `Lockfile.dump_stages` does in place."""
-        from dvc.dvcfile import Lockfile
-        from dvc.stage.serialize import to_lockfile
-        from dvc.utils.serialize import dumps_yaml
-
-        if not stages:
-            return
-        lock = Lockfile(self._dvc, str(self._root / dvc_lock.FILE))
-        document: Any = (
-            lock._load_yaml(round_trip=True)[0] if lock.exists() else {"schema": "2.0"}
-        )  # as DVC does
-        document.setdefault("stages", {})
-        for stage in stages:
-            document["stages"].update(to_lockfile(stage))
-        replace_text(Path(lock.path), dumps_yaml(document), scratch=scratch(self._root))
+        return str(dumps_yaml({"stages": to_lockfile(stage)})).split(":\n", 2)[2]
 
     def unrecorded(self, asset: Asset) -> list[str]:
         """The files in the asset's folder that `dvc.lock` does not record as they are, in order.
@@ -253,8 +256,6 @@ class Repository:
         The cache keeps what it has. Raises StageError, before anything is removed, when an output
         holds what the cache does not have, unless `force`.
         """
-        from dvc.dvcfile import Lockfile
-
         every = [path for paths in outputs.values() for path in paths]
         with self._working_on("dvc remove"), self._alone_with(every):
             present = {asset: list(filter(self._is_there, paths)) for asset, paths in outputs.items()}
@@ -263,8 +264,7 @@ class Repository:
                     self._check_may_go(asset, path)
             for path in (path for paths in present.values() for path in paths):
                 self._remove(path)
-            lock = Lockfile(self._dvc, str(self._root / "dvc.lock"))
-            self._forget(lock, [f"unzip@{asset.name}" for asset in outputs])
+            dvc_lock.save(self._root, {f"unzip@{asset.name}": "" for asset in outputs})
             for asset in outputs:
                 (self._root / asset.stage).unlink(missing_ok=True)
             git_ignore.unignore(self._root, [path for asset in outputs for path in asset.outputs])
@@ -285,18 +285,6 @@ class Repository:
 
     def _is_there(self, path: str) -> bool:
         return os.path.lexists(self._root / path)
-
-    def _forget(self, lock: Any, names: Iterable[str]) -> None:  # noqa: ANN401  # DVC publishes no types
-        """Take stages out of `dvc.lock`, which goes when it holds no other, as in DVC."""
-        from dvc.utils.serialize import dumps_yaml
-
-        document, _ = lock._load_yaml(round_trip=True) if lock.exists() else ({}, "")  # as DVC does
-        stages = document.get("stages") or {}
-        gone = [name for name in names if stages.pop(name, None)]
-        if gone and stages:
-            replace_text(Path(lock.path), dumps_yaml(document), scratch=scratch(self._root))
-        elif gone:
-            Path(lock.path).unlink()
 
     def output(self, asset: Asset) -> Any:  # noqa: ANN401  # DVC publishes no types
         """The output of the asset's import stage, as DVC has it."""
