@@ -151,17 +151,18 @@ class Repository:
         with self._working_on("dvc commit"):
             for arrival in arrivals:
                 check_unchanged(self._root, arrival.asset, arrival.stage)
-            made, recorded = self._unzip_stages(), dvc_lock.read(self._root)
+            recorded = dvc_lock.read(self._root)
             entries = {}
             for arrival in arrivals:
                 self._complete_import(arrival)
-                name = f"unzip@{arrival.asset.name}"
+                name = arrival.asset.target
                 if arrival.restores:
-                    out = made[name].outs[0]
+                    out = self._unzip_stages()[name].outs[0]
                     out.hash_info = HashInfo("md5", recorded[arrival.asset.name].contents)
                     out.checkout(force=True)
                 if arrival.digests is not None:
-                    entries[name] = self._commit_contents(arrival.asset, made[name], arrival.digests)
+                    stage = self._unzip_stages()[name]
+                    entries[name] = self._commit_contents(arrival.asset, stage, arrival.digests)
             dvc_lock.save(self._root, entries)
 
     def _unzip_stages(self) -> Any:  # noqa: ANN401  # DVC publishes no types
