@@ -12,6 +12,7 @@ verify
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from datarepo.pipeline.catalogue import Asset
     from datarepo.pipeline.import_stage import ImportStage
 
-Source = Callable[[Mapping[str, Finding]], Mapping[str, Path]]
+Source = Callable[[Mapping[str, Finding]], Mapping[str, str]]  # objects that are lacking -> copies of them
 
 
 @dataclass
@@ -155,7 +156,7 @@ class _Run:
         self._team = partial(self._objects.fetch, folder=work)
         self._made = dvc_lock.read(root)
         self._stages: dict[Asset, ImportStage] = {}
-        self._files: dict[Asset, dict[str, list[Path]]] = {}
+        self._files: dict[Asset, dict[str, list[str]]] = {}
         self._findings: dict[str, Finding] = {}
         self._mended: dict[str, str] = {}
         self._others: set[str] = set()  # paths at which another version lies that the cache has
@@ -173,14 +174,14 @@ class _Run:
             self._mend_contents(asset)
         return [self._verdict(asset) for asset in assets]
 
-    def _recorded(self, asset: Asset) -> dict[str, list[Path]]:
+    def _recorded(self, asset: Asset) -> dict[str, list[str]]:
         """The files of an asset by their objects, as far as its records can be read."""
         stage, made = self._stages.get(asset), self._made.get(asset.name)
-        files: dict[str, list[Path]] = {}
+        files: dict[str, list[str]] = {}
         if stage and stage.md5:
-            files[stage.md5] = [] if asset.file in self._others else [self._root / asset.file]
+            files[stage.md5] = [] if asset.file in self._others else [f"{self._root}/{asset.file}"]
         for path, oid in ((made and self._objects.contents(made.contents)) or {}).items():
-            here = [] if asset.dir in self._others else [self._root / asset.dir / path]
+            here = [] if asset.dir in self._others else [f"{self._root}/{asset.dir}/{path}"]
             files.setdefault(oid, []).extend(here)
         return files
 
@@ -204,7 +205,7 @@ class _Run:
 
     def _read(self) -> None:
         """Examine what is recorded and was not examined yet; assets may share objects."""
-        every: dict[str, list[Path]] = {}
+        every: dict[str, list[str]] = {}
         for of_asset in self._files.values():
             for oid, paths in of_asset.items():
                 every.setdefault(oid, []).extend(paths)
@@ -231,7 +232,7 @@ class _Run:
                 "the team remote": self._team,
                 "upstream": partial(self._archive_from_upstream, asset),
             }
-        there = self._objects.path(made.contents).exists() or (self._root / asset.dir).exists()
+        there = Path(self._objects.path(made.contents)).exists() or (self._root / asset.dir).exists()
         if there and self._objects.contents(made.contents) is None:
             lost = self._findings[made.contents] = Finding(made.contents, stored="")
             self._mend(asset, [lost], {**sources, "the workspace": partial(self._folder, asset)})
@@ -254,32 +255,36 @@ class _Run:
             except RepositoryError as error:
                 note(f"{asset.name}: no copy from {name}: {error.message}")
                 continue
-            md5s = digests(copies.values())
-            sound = {oid: file for oid, file in copies.items() if md5s.get(file) == oid.removesuffix(".dir")}
+            read = digests(copies.values())
+            sound = {
+                oid: file
+                for oid, file in copies.items()
+                if file in read and read[file].md5 == oid.removesuffix(".dir")
+            }
             if sound:
                 with self._repository.holding(asset):
                     for oid, file in sound.items():
                         self._objects.put(lacking.pop(oid), file)
                         self._mended[oid] = name
 
-    def _workspace(self, lacking: Mapping[str, Finding]) -> dict[str, Path]:
+    def _workspace(self, lacking: Mapping[str, Finding]) -> dict[str, str]:
         return {oid: each.sound_file for oid, each in lacking.items() if each.sound_file}
 
-    def _folder(self, asset: Asset, lacking: Mapping[str, Finding]) -> dict[str, Path]:
+    def _folder(self, asset: Asset, lacking: Mapping[str, Finding]) -> dict[str, str]:
         """The list of the contents, from those that lie in the workspace."""
         folder = self._root / asset.dir
-        return self._listed(folder, self._objects.files(folder), lacking) if folder.is_dir() else {}
+        return self._listed(folder, self._objects.files(str(folder)), lacking) if folder.is_dir() else {}
 
-    def _listed(self, folder: Path, files: Iterable[Path], oids: Iterable[str]) -> dict[str, Path]:
-        md5s = {file.relative_to(folder).as_posix(): md5 for file, md5 in digests(files).items()}
+    def _listed(self, folder: Path, files: Iterable[str], oids: Iterable[str]) -> dict[str, str]:
+        md5s = {os.path.relpath(file, folder): read.md5 for file, read in digests(files).items()}
         file = self._work / "list"
         file.write_bytes(listing(md5s))
-        return dict.fromkeys(oids, file)
+        return dict.fromkeys(oids, str(file))
 
-    def _archive(self, asset: Asset, lacking: Mapping[str, Finding]) -> dict[str, Path]:
+    def _archive(self, asset: Asset, lacking: Mapping[str, Finding]) -> dict[str, str]:
         """Contents unpacked again: what is lacking of them, or all, if the list is."""
         made = self._made[asset.name]
-        places = (self._objects.path(made.archive), self._root / asset.file)
+        places = (Path(self._objects.path(made.archive)), self._root / asset.file)
         archive = next((place for place in places if place.exists()), None)
         if archive is None:
             return {}
@@ -297,10 +302,10 @@ class _Run:
             total = sum(entry.member.size for entry, _ in pairs)
             fill(opened.archive, Layout(pairs, len(pairs), total), tree)
         if oids is None:
-            return self._listed(tree, (path for path in tree.rglob("*") if path.is_file()), lacking)
-        return {oid: tree / path for oid, (_, path) in members.items()}
+            return self._listed(tree, (str(path) for path in tree.rglob("*") if path.is_file()), lacking)
+        return {oid: str(tree / path) for oid, (_, path) in members.items()}
 
-    def _archive_from_upstream(self, asset: Asset, lacking: Mapping[str, Finding]) -> dict[str, Path]:
+    def _archive_from_upstream(self, asset: Asset, lacking: Mapping[str, Finding]) -> dict[str, str]:
         """The same, from an archive that is not here."""
         archive = self._made[asset.name].archive
         if self._findings[archive].is_here:
@@ -312,7 +317,7 @@ class _Run:
         """Mend an archive from upstream."""
         part_file = PartFile(part_files(self._root), asset.name)
 
-        def bring(lacking: Mapping[str, Finding]) -> dict[str, Path]:
+        def bring(lacking: Mapping[str, Finding]) -> dict[str, str]:
             [oid] = lacking
             address = Address(Remotes(self._root).source(asset.source), asset.path)
             blob = blobs.ask({asset.name: address})[asset.name]
@@ -322,7 +327,7 @@ class _Run:
             job = Job(self._root, JOBS, RateLimit(None), unzips=False, arrived=advance, unpacked=advance)
             with part_file.locked(), from_blob(job, asset, address, blob)(part_file) as incoming:
                 incoming.bring()
-            return {oid: part_file.path}
+            return {oid: str(part_file.path)}
 
         self._mend(asset, findings, {"upstream": bring})
         if part_file.arrived == self._stages[asset].size:  # in the cache by now, or not what it should be
@@ -351,9 +356,11 @@ class _Run:
         made = self._made.get(asset.name)
         if made and asset.dir not in self._others and self._objects.contents(made.contents) is not None:
             recorded = {path for paths in self._files[asset].values() for path in paths}
-            files = self._objects.files(self._root / asset.dir)
-            verdict.unknown = sorted(self._shown(path) for path in files if path not in recorded)
+            folders = os.walk(self._root / asset.dir)
+            others = {f"{top}/{name}" for top, _, names in folders for name in names} - recorded
+            known = others and others.intersection(self._objects.files(f"{self._root}/{asset.dir}"))
+            verdict.unknown = sorted(map(self._shown, known))
         return verdict
 
-    def _shown(self, path: Path) -> str:
-        return path.relative_to(self._root).as_posix()
+    def _shown(self, path: str) -> str:
+        return path.removeprefix(f"{self._root}/")

@@ -19,11 +19,11 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datarepo.archives.extract import TINY
 from datarepo.azure.blob import DEADLINE
@@ -36,6 +36,14 @@ if TYPE_CHECKING:
 _CHUNK = 1024 * 1024
 
 
+class Digest(NamedTuple):
+    """What was read of a file: its md5, its size in bytes, and what its names have in common."""
+
+    md5: str
+    size: int
+    inode: tuple[int, int]
+
+
 @dataclass(frozen=True)
 class Finding:
     """What the bytes say of an object and of the workspace's files that are recorded with it.
@@ -46,29 +54,29 @@ class Finding:
 
     oid: str
     stored: str | None = None
-    files: Mapping[Path, str | None] = field(default_factory=dict)
-    linked: frozenset[Path] = frozenset()
+    files: Mapping[str, str | None] = field(default_factory=dict)
+    linked: frozenset[str] = frozenset()
     size: int = 0
 
     @property
     def is_here(self) -> bool:
         """Whether there is anything of it, be it a link to where it should be."""
         return self.stored is not None or any(
-            md5 is not None or path.is_symlink() for path, md5 in self.files.items()
+            md5 is not None or Path(path).is_symlink() for path, md5 in self.files.items()
         )
 
     @property
     def is_lacking(self) -> bool:
         """Whether the cache should have the object, and has not: it is damaged, or gone from under a file."""
-        return self.is_here and self.stored != self.oid
+        return self.stored != self.oid and self.is_here
 
     @property
-    def sound_file(self) -> Path | None:
+    def sound_file(self) -> str | None:
         """A file of the workspace that has the recorded bytes."""
         return next((path for path, md5 in self.files.items() if md5 == self.oid), None)
 
     @property
-    def modified(self) -> list[Path]:
+    def modified(self) -> list[str]:
         """The files that differ on their own, not through a damaged object: a user's edits."""
         return [
             path
@@ -77,35 +85,43 @@ class Finding:
         ]
 
 
-def digests(paths: Iterable[Path], progress: Progress | None = None) -> dict[Path, str]:
-    """The md5 of each file that is there, read once whatever its number of names.
+def digests(paths: Iterable[str], progress: Progress | None = None) -> dict[str, Digest]:
+    """What is read of each file that is there, once whatever its number of names.
 
-    It is empty for what is no file, and for what the disk cannot read any more.
+    The md5 is empty for what is no file, and for what the disk cannot read any more. Paths are texts:
+    of 100,000 files, objects for them would take longer than the reading.
     """
-    names: dict[tuple[int, int], list[Path]] = {}
-    sizes: dict[Path, int] = {}
-    md5s: dict[Path, str] = {}
+    found: dict[str, Digest] = {}
+    names: dict[tuple[int, int], str] = {}  # one of each file
     for path in paths:
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116  # as said
         except (FileNotFoundError, NotADirectoryError):
             continue
-        if not stat.S_ISREG(status.st_mode):
-            md5s[path] = ""
-            continue
-        same = names.setdefault((status.st_dev, status.st_ino), [])
-        same.append(path)
-        sizes[same[0]] = status.st_size
-    advance = progress.task("verify", sum(sizes.values())) if progress else lambda _: None
+        found[path] = Digest("", status.st_size, (status.st_dev, status.st_ino))
+        if stat.S_ISREG(status.st_mode):
+            names.setdefault(found[path].inode, path)
+    sizes = {path: found[path].size for path in names.values()}
+    md5s = _md5s(sizes, progress.task("verify", sum(sizes.values())) if progress else lambda _: None)
+    read = {inode: md5s.get(path) for inode, path in names.items()}
+    return {
+        path: Digest(md5, file.size, file.inode)
+        for path, file in found.items()
+        if (md5 := read.get(file.inode, "")) is not None  # else it has gone meanwhile
+    }
+
+
+def _md5s(sizes: Mapping[str, int], advance: Callable[[int], None]) -> dict[str, str]:
+    """The md5 of files of those sizes, read on all cores."""
     stop = threading.Event()
 
-    def read(share: Sequence[Path]) -> dict[Path, str]:
+    def read(share: Sequence[str]) -> dict[str, str]:
         buffer = memoryview(bytearray(_CHUNK))
         results = {}
         for path in share:
             md5 = hashlib.md5(usedforsecurity=False)
             try:
-                with path.open("rb", buffering=0) as file:
+                with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # as above
                     if sizes[path] > _CHUNK and hasattr(os, "posix_fadvise"):
                         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)  # reads further ahead
                     while (count := file.readinto(buffer)) and not stop.is_set():
@@ -123,14 +139,15 @@ def digests(paths: Iterable[Path], progress: Progress | None = None) -> dict[Pat
     # The largest first, so that none is left over for one core; the tiny are not worth a thread each.
     tiny = [path for path, size in sizes.items() if size <= TINY]
     rest = sorted(sizes.keys() - tiny, key=lambda path: -sizes[path])
+    md5s: dict[str, str] = {}
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        for results in pool.map(read, [tiny, *([path] for path in rest)]):
+        for results in pool.map(read, [*([path] for path in rest), tiny]):
             md5s |= results
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
-    return md5s | {path: md5s[same[0]] for same in names.values() if same[0] in md5s for path in same}
+    return md5s
 
 
 def listing(md5s: Mapping[str, str]) -> bytes:
@@ -142,20 +159,17 @@ def listing(md5s: Mapping[str, str]) -> bytes:
     return json.dumps([{"md5": md5s[path], "relpath": path} for path in sorted(md5s)]).encode()
 
 
-def examine(objects: Objects, files: Mapping[str, Sequence[Path]], progress: Progress) -> dict[str, Finding]:
+def examine(objects: Objects, files: Mapping[str, Sequence[str]], progress: Progress) -> dict[str, Finding]:
     """Read objects, and the files of the workspace that are recorded with each; what they say, by object."""
-    md5s = digests(
-        [*map(objects.path, files), *(path for paths in files.values() for path in paths)], progress
-    )
+    places = {oid: objects.path(oid) for oid in files}
+    read = digests([*places.values(), *(path for paths in files.values() for path in paths)], progress)
     findings = {}
     for oid, paths in files.items():
-        place = objects.path(oid)
-        here = [path for path in (place, *paths) if path in md5s]
-        linked = frozenset(path for path in paths if place in md5s and path in md5s and path.samefile(place))
-        findings[oid] = Finding(
-            oid, md5s.get(place), {path: md5s.get(path) for path in paths}, linked,
-            here[0].stat().st_size if here else 0,
-        )  # fmt: skip
+        stored, here = read.get(places[oid]), {path: read[path] for path in paths if path in read}
+        linked = frozenset(path for path, file in here.items() if stored and file.inode == stored.inode)
+        md5s = {path: here[path].md5 if path in here else None for path in paths}
+        size = next((file.size for file in (stored, *here.values()) if file), 0)
+        findings[oid] = Finding(oid, stored.md5 if stored else None, md5s, linked, size)
     return findings
 
 
@@ -167,25 +181,25 @@ class Objects:
         self._cache = dvc.cache.local
         self._is_team_lost = False
 
-    def path(self, oid: str) -> Path:
+    def path(self, oid: str) -> str:
         """Where the cache has an object."""
-        return Path(self._cache.oid_to_path(oid))
+        return str(self._cache.oid_to_path(oid))
 
     def contents(self, oid: str) -> dict[str, str] | None:
         """The md5 of each file of a folder by its path; None when the folder's object is not sound."""
         try:
-            content = self.path(oid).read_bytes()
+            content = Path(self.path(oid)).read_bytes()
         except FileNotFoundError:
             return None
         if f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}.dir" != oid:
             return None
         return {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
 
-    def files(self, folder: Path) -> list[Path]:
+    def files(self, folder: str) -> list[str]:
         """The files below a folder of the workspace that DVC does not ignore."""
-        return [Path(path) for path in self._dvc.dvcignore.find(self._dvc.fs, str(folder))]
+        return list(self._dvc.dvcignore.find(self._dvc.fs, folder))
 
-    def fetch(self, oids: Collection[str], folder: Path) -> dict[str, Path]:
+    def fetch(self, oids: Collection[str], folder: Path) -> dict[str, str]:
         """Fetch objects from the team remote into a folder; those that it has, not verified.
 
         None once it could not be asked: it would let people wait each time.
@@ -212,24 +226,24 @@ class Objects:
         except Exception as error:  # noqa: BLE001  # each kind of remote fails in ways of its own
             self._is_team_lost = True
             note(f"the team remote cannot be asked: {first_line(error)}")
-        return {oid: folder / oid for oid in oids if (folder / oid).exists()}
+        return {oid: str(folder / oid) for oid in oids if (folder / oid).exists()}
 
-    def put(self, finding: Finding, file: Path) -> None:
+    def put(self, finding: Finding, file: str) -> None:
         """Put a verified file in the place of a lacking object, and of the links to it.
 
         The links go first: whoever is killed in between leaves sound files to mend the object from.
         """
-        path = self.path(finding.oid)
+        path = Path(self.path(finding.oid))
         beside, link = (path.with_name(f".{path.name}.{what}") for what in ("new", "link"))
         self._cache.makedirs(str(path.parent))
         for left in (beside, link):
             left.unlink(missing_ok=True)  # of a killed run
-        if "hardlink" in self._cache.cache_types and file.stat().st_dev == path.parent.stat().st_dev:
+        if "hardlink" in self._cache.cache_types and Path(file).stat().st_dev == path.parent.stat().st_dev:
             os.link(file, beside)
         else:
             shutil.copyfile(file, beside)
         self._cache.protect(str(beside))
-        for name in finding.linked:
+        for name in map(Path, finding.linked):
             if not name.is_symlink():
                 os.link(beside, link)
                 link.replace(name)
@@ -237,8 +251,8 @@ class Objects:
 
     def take_out(self, finding: Finding) -> None:
         """Remove a damaged object from the cache; a file that was linked to it keeps the bytes."""
-        path = self.path(finding.oid)
-        for name in finding.linked:
+        path = Path(self.path(finding.oid))
+        for name in map(Path, finding.linked):
             if name.is_symlink():
                 copy = name.with_name(f".{name.name}.kept")
                 shutil.copyfile(path, copy)
@@ -246,7 +260,7 @@ class Objects:
         path.unlink(missing_ok=True)
         self.forget(finding.files)
 
-    def forget(self, files: Iterable[Path]) -> None:
+    def forget(self, files: Iterable[str]) -> None:
         """Let DVC read files of the workspace anew, whatever its state database says of them."""
         for file in files:
-            self._dvc.state.hashes.delete(str(file))
+            self._dvc.state.hashes.delete(file)

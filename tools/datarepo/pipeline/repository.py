@@ -245,7 +245,7 @@ class Repository:
     def _ignored(self, path: str) -> list[str]:
         """The files below a folder that DVC does not see, in order: it would delete them with the folder."""
         folder = str(self._root / path)
-        seen = set(map(str, self.objects().files(Path(folder))))
+        seen = set(self.objects().files(folder))
         every = (os.path.join(top, name) for top, _, names in os.walk(folder) for name in names)  # noqa: PTH118  # 100,000 of them
         return sorted(os.path.relpath(name, folder) for name in every if name not in seen)
 
