@@ -131,7 +131,7 @@ def unzip(bench: Bench) -> None:
 
 
 def again(bench: Bench) -> None:
-    """A second `dvc repro` in a repository where everything is up to date."""
+    """A second `dvc repro`, and all read and verified, in a repository where everything is up to date."""
     first, line = _plain_dvc(bench.url(FREE), whole=True), "dvc repro --quiet unzip@vqa"
     clone = bench.clone(FREE, f"tools/add-asset vqa && {line}")
     contenders = [Contender("ours", line, clone, as_it_is=True)]
@@ -139,6 +139,9 @@ def again(bench: Bench) -> None:
         plain = worlds.do(worlds.plain(bench.scratch), first)
         contenders.append(Contender("DVC as it comes", "dvc repro --quiet", plain, as_it_is=True))
     bench.compare("A second `dvc repro`, nothing to do", *contenders, often=3)
+    md5sum = "find archives/vqa.zip data/vqa -type f -exec md5sum {} +"
+    verify = Contender("`tools/verify-asset`", "tools/verify-asset --quiet vqa", clone, as_it_is=True)
+    bench.compare("Verify", verify, Contender("one `md5sum`", md5sum, clone, as_it_is=True), often=3)
 
 
 def kills(bench: Bench) -> None:

@@ -96,6 +96,36 @@ def test_names_that_others_cannot_have_are_noted_before_and_after_the_download(
     assert clone.tree("data/vqa") == {"b": b"1", "B": b"2"}
 
 
+def test_what_dvc_does_not_keep_is_left_out_of_the_contents(clone: Clone, upstream: Azurite) -> None:
+    """Else some would have it and some not; DVC takes no folder at all that holds a `.dvcignore`."""
+    kept: dict[str, bytes | None] = {"a": b"1", ".gitignore": b"2", "b/.hg": b"3"}
+    others: dict[str, bytes | None] = {"b/.dvcignore": b"a\n", "c/.git/config": b"4", "d/.dvc/": None}
+    upstream.put("datasets/vqa.zip", with_zipfile({**kept, **others}))
+    remark = "left out, as DVC does not keep it: b/.dvcignore, c/.git/config, d/.dvc\n"
+    for command in ("add-asset", "fetch-asset"):
+        result = clone.tool(command, "vqa")
+        assert (result.code, result.stderr) == (0, f"vqa: {remark}")
+    assert clone.tree("data/vqa") == kept
+    beside = clone.tool("unzip-asset", "archives/vqa.zip", "out")
+    assert (beside.code, beside.stderr, clone.tree("out")) == (0, remark, kept)
+
+
+def test_a_dvcignore_put_into_the_contents_is_named(clone: Clone, upstream: Azurite) -> None:
+    """DVC takes no folder that holds one: it counts as modified, and is in nobody's way but where it lies."""
+    upstream.put("datasets/vqa.zip", with_zipfile({"a": b"1"}))
+    for command in ("add-asset", "fetch-asset"):
+        assert clone.tool(command, "vqa").code == 0
+    (clone.path / "data/vqa/.dvcignore").write_text("*.tmp\n")
+    listed = clone.tool("list-assets")
+    assert (listed.code, "vqa" in listed.stdout and "modified" in listed.stdout) == (0, True)
+    assert clone.tool("fetch-asset", "vqa") == (
+        1,
+        "",
+        "error: data/vqa holds a .dvcignore, with which DVC keeps no folder\nhint: move it away\n",
+    )
+    assert clone.tree("data/vqa") == {"a": b"1", ".dvcignore": b"*.tmp\n"}
+
+
 def _sound() -> Iterator[tuple[str, bytes]]:
     """Archives of every form, by name."""
     for method in (STORED, DEFLATED, BZIP2, LZMA):

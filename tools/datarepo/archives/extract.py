@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from datarepo import disk
 from datarepo.archives.atomic_folder import work_folder
-from datarepo.archives.safety import Kind, check_ratio, clashes, permissions, place, refuse, shown
+from datarepo.archives.safety import Kind, check_ratio, clashes, is_kept, permissions, place, refuse, shown
+from datarepo.console import few
 from datarepo.errors import DiskError
 
 if TYPE_CHECKING:
@@ -36,26 +37,32 @@ class Layout:
     """Where the members of an archive go: entries with their paths below the folder.
 
     `files` counts what is not a folder, `size` is in bytes; `clashes` are pairs of paths that other file
-    systems than that of the folder take for one.
+    systems than that of the folder take for one, `left_out` are members that DVC does not
+    keep: without them everybody has the same contents.
     """
 
     members: Sequence[tuple[Entry, str]]
     files: int
     size: int
     clashes: Sequence[tuple[str, str]] = ()
+    left_out: Sequence[str] = ()
 
     @property
     def remark(self) -> str:
         """What people should know of it, though it is no hindrance here; empty when there is nothing."""
-        if not self.clashes:
-            return ""
-        one, other = sorted(map(shown, self.clashes[0]))
-        others = len(self.clashes) - 1
-        more = f", and {others} more such {'pair' if others == 1 else 'pairs'}" if others else ""
-        return (
-            f"{one} and {other} differ in case or Unicode form only{more}: colleagues on macOS or Windows"
-            " cannot have both"
-        )
+        remarks = []
+        if self.clashes:
+            one, other = sorted(map(shown, self.clashes[0]))
+            others = len(self.clashes) - 1
+            more = f", and {others} more such {'pair' if others == 1 else 'pairs'}" if others else ""
+            remarks.append(
+                f"{one} and {other} differ in case or Unicode form only{more}: colleagues on macOS or Windows"
+                " cannot have both"
+            )
+        if self.left_out:
+            names = few([shown(path) for path in self.left_out])
+            remarks.append(f"left out, as DVC does not keep it: {names}")
+        return "; ".join(remarks)
 
 
 def lay_out(archive: Archive, folder: Path, wrappers: Collection[str], max_ratio: float) -> Layout:
@@ -73,11 +80,14 @@ def lay_out(archive: Archive, folder: Path, wrappers: Collection[str], max_ratio
     pairs = clashes(paths)
     if pairs:
         _check_told_apart(pairs, folder)
+    every = [(entry, path) for entry, path in zip(archive.entries, paths, strict=True) if path]
+    kept = [(entry, path) for entry, path in every if is_kept(path, entry.member.kind)]
     return Layout(
-        [(entry, path) for entry, path in zip(archive.entries, paths, strict=True) if path],
-        sum(member.kind is not Kind.FOLDER for member in members),
-        sum(member.size for member in members),
+        kept,
+        sum(entry.member.kind is not Kind.FOLDER for entry, _ in kept),
+        sum(entry.member.size for entry, _ in kept),
         pairs,
+        [path for entry, path in every if not is_kept(path, entry.member.kind)],
     )
 
 

@@ -3,6 +3,7 @@
     refusal   the first rule a member breaks by itself, looked up in RULES
     place     the path of every member inside the folder, or a refusal of the whole archive
     clashes   paths that not every file system tells apart
+    is_kept   whether DVC keeps a path
     check_ratio   whether so many bytes are plausible
 
 Nothing here opens a file. An archive is data from elsewhere, so the rules do not ask whether a
@@ -226,6 +227,20 @@ def clashes(paths: Iterable[str]) -> list[tuple[str, str]]:
                 pairs.append((path, first))
             path = above
     return pairs
+
+
+def is_kept(path: str, kind: Kind) -> bool:
+    """Whether DVC keeps such a path in a folder: some it passes over, and of one it takes no folder.
+
+    They are the patterns of `dvc.ignore.DvcIgnoreFilter`, and what `dvc_data` refuses to build.
+
+    >>> [is_kept(path, Kind.FILE) for path in ("a", "a/.git/config", "a/.dvcignore", "a/.gitignore")]
+    [True, False, False, True]
+    """
+    if path[:1] != "." and "/." not in path:
+        return True
+    *folders, name = f"{path}/".split("/") if kind is Kind.FOLDER else path.split("/")
+    return name not in (".git", ".dvcignore") and {".git", ".hg", ".dvc"}.isdisjoint(folders)
 
 
 def leaves(path: str, target: str, links: Mapping[str, str], spelled: Callable[[str], str] = _key) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from datarepo.errors import RepositoryError
-from datarepo.pipeline.repository import Repository
+from datarepo.pipeline.repository import Repository, dvc_says
 
 Answer = TypeVar("Answer")
 
@@ -69,4 +69,9 @@ def _end_with_parent() -> None:
 
 
 def _call(method: Callable[..., Answer], *arguments: object) -> Answer:
-    return method(_repository, *arguments)
+    try:
+        return method(_repository, *arguments)
+    except RepositoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  # not each of DVC's can be sent to another process
+        raise dvc_says(method.__name__, error) from None

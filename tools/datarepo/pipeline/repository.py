@@ -114,7 +114,7 @@ class Repository:
             self._dvc.check_graph(stages=set(stages.values()))
         except OutputDuplicationError as error:
             others = set(error.stages) - set(stages.values())
-            raise _dvc_says(f"{error.output}.dvc", OutputDuplicationError(error.output, others)) from None
+            raise dvc_says(f"{error.output}.dvc", OutputDuplicationError(error.output, others)) from None
         paths = [path for asset in stages for path in asset.outputs]
         tracked = commit.tracked(self._root, paths)
         for path in paths:
@@ -368,7 +368,10 @@ class Repository:
             return Condition.MISSING
         if oid is None and full.is_file() and not full.is_symlink() and full.stat().st_nlink == 1:
             return Condition.MODIFIED  # no link into the cache: it may be long to read
-        value = self._content(path).hash_info.value
+        try:
+            value = self._content(path).hash_info.value
+        except StageError:
+            return Condition.MODIFIED
         if value == oid:
             return Condition.AS_RECORDED
         return Condition.OTHER if value == former or self._is_cached(value) else Condition.MODIFIED
@@ -378,8 +381,8 @@ class Repository:
         return self._condition(path, oid) is Condition.OTHER
 
     def _content(self, path: str) -> Any:  # noqa: ANN401  # DVC publishes no types
-        """The object of what lies at a path: a file, or a folder as a tree."""
-        from dvc_data.hashfile.build import build
+        """The object of what lies at a path: a file, or a folder as a tree; StageError when DVC has none."""
+        from dvc_data.hashfile.build import IgnoreInCollectedDirError, build
         from dvc_objects.fs.local import localfs
 
         full, cache, ignore = str(self._root / path), self._dvc.cache.local, self._dvc.dvcignore
@@ -388,6 +391,10 @@ class Repository:
         except FileNotFoundError:  # a link to an object that is gone from the cache
             sound: Any = _WithoutDangling(ignore)
             return build(cache, full, localfs, "md5", ignore=sound, dry_run=True)[2]
+        except IgnoreInCollectedDirError:
+            raise StageError(
+                f"{path} holds a .dvcignore, with which DVC keeps no folder", "move it away"
+            ) from None
 
     def _is_kept(self, path: str) -> bool:
         """Whether the cache has every file at a path: a killed run may have removed some of a folder."""
@@ -523,7 +530,7 @@ class Repository:
         except RepositoryError:
             raise
         except Exception as error:  # noqa: BLE001  # DVC lets through what its clients raise
-            raise _dvc_says(what, error) from None
+            raise dvc_says(what, error) from None
 
 
 class _WithoutDangling:
@@ -576,5 +583,6 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def _dvc_says(what: str, error: Exception) -> StageError:
+def dvc_says(what: str, error: Exception) -> StageError:
+    """The error of something that DVC could not do."""
     return StageError(f"{what}: DVC says: {error}", "'dvc doctor' and 'dvc status' tell more")
