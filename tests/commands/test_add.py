@@ -457,6 +457,15 @@ def test_the_next_command_is_one_that_works_in_the_current_folder(clone: Clone) 
     assert clone.tree("data/vqa") == samples.tree("vqa")
 
 
+def test_a_hint_says_where_its_commands_are_typed(clone: Clone) -> None:
+    """In a folder below the root; one without a command is left as it is, and so is any at the root."""
+    fetched = clone.run(clone.path / "tools/fetch-asset", "vqa", cwd=clone.path / "tests")
+    assert fetched == (2, "", "error: not in use: vqa\nhint: tools/add-asset vqa (in ..)\n")
+    assert clone.tool("fetch-asset", "vqa").stderr.endswith("\nhint: tools/add-asset vqa\n")
+    unknown = clone.run(clone.path / "tools/add-asset", "vq", cwd=clone.path / "tests")
+    assert unknown.stderr.endswith("\nhint: did you mean vqa?\n")
+
+
 def test_a_refreshed_asset_can_be_fetched_and_removed(clone: Clone, upstream: Azurite) -> None:
     """The old archive leaves the workspace when the new one is recorded; the cache has it."""
     clone.tool("add-asset", "vqa", "GQA")

@@ -40,7 +40,7 @@ def main(command: str) -> None:
     )
     app.command()(_COMMANDS[command])
     is_stage = command == "unzip-asset" and _is_of_a_stage(sys.argv[1:])
-    console.run(_unzip_for_a_stage if is_stage else app, command)
+    console.run(_unzip_for_a_stage if is_stage else app, command, _in_place)
 
 
 def _is_of_a_stage(arguments: list[str]) -> bool:
@@ -59,6 +59,12 @@ def _unzip_for_a_stage(arguments: list[str], **_: object) -> int:
     except typer.Exit as done:
         return done.exit_code
     return 0
+
+
+def _in_place(hint: str) -> str:
+    from datarepo.pipeline.root import with_place
+
+    return with_place(hint)
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -81,7 +87,7 @@ def _finish(report: Report, *, json: bool) -> None:
         for line in report.lines():
             console.say(line)
     for line in report.notes():
-        console.note(line)
+        console.note(_in_place(line))
     raise typer.Exit(report.exit_code)
 
 

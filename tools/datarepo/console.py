@@ -81,8 +81,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def run(app: Callable[..., object], name: str) -> NoReturn:
-    """Run a command to its exit: every failure ends in `error: …` and `hint: …`, with its code."""
+def run(app: Callable[..., object], name: str, hinted: Callable[[str], str] = str) -> NoReturn:
+    """Run a command to its exit: every failure ends in `error: …` and `hint: …`, with its code.
+
+    `hinted` makes of a hint what is to be told in the current folder.
+    """
     for standard, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, standard) is None:  # closed by the shell: `tools/list-assets >&-`
             setattr(sys, standard, Path(os.devnull).open(mode))  # noqa: SIM115  # open until exit
@@ -112,7 +115,7 @@ def run(app: Callable[..., object], name: str) -> NoReturn:
         sys.stdout = sys.stderr = cast("IO[str]", Path(os.devnull).open("w"))  # noqa: SIM115  # open until exit
         code = 0
     except RepositoryError as error:
-        code = _fail(error.message, error.hint, error.exit_code)
+        code = _fail(error.message, hinted(error.hint), error.exit_code)
     except Exception as error:  # noqa: BLE001  # the last resort: no traceback reaches a user
         code = _unforeseen(error, name)
     with contextlib.suppress(OSError):

@@ -31,7 +31,7 @@ from datarepo.errors import BlobError, BlobNotFoundError, StageError, UsageError
 from datarepo.pipeline import catalogue, commit, dvc_lock, git_ignore, import_stage, remotes, yaml_file
 from datarepo.pipeline.location import Presence
 from datarepo.pipeline.repository import Repository
-from datarepo.pipeline.root import at_root, find_root, writing
+from datarepo.pipeline.root import find_root, writing
 
 if TYPE_CHECKING:
     from datarepo.azure.blob import Blob
@@ -94,7 +94,6 @@ def add(
         every,
         "" if dry_run else _commit(root, plans, catalogue.assets_in_use(root, known)),
         asked.private.name if asked.private else "",
-        partial(at_root, root),
     )
 
 

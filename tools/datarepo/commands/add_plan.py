@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +11,7 @@ from datarepo.commands.report import Report
 from datarepo.console import size
 from datarepo.pipeline import import_stage
 from datarepo.pipeline.location import Condition, Location
+from datarepo.pipeline.root import at_root
 
 if TYPE_CHECKING:
     from datarepo.azure.blob import Blob
@@ -117,17 +118,16 @@ class AddReport(Report):
     every: bool = False  # asked for with --all
     commit: str = ""  # the command that commits what has changed, or will have by then
     sas_of: str = ""  # the source whose SAS is stored
-    typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     @property
     def next(self) -> str:
         """What to run next, empty when there is nothing to do."""
-        return self.typed(self._chain([plan.steps for plan in self.plans]) or self.commit)
+        return at_root(self._chain([plan.steps for plan in self.plans]) or self.commit)
 
     @property
     def alternative(self) -> str:
         """The same with DVC alone, empty when that is no other."""
-        command = self.typed(self._chain([plan.steps_of_dvc for plan in self.plans]) or self.commit)
+        command = at_root(self._chain([plan.steps_of_dvc for plan in self.plans]) or self.commit)
         return "" if command == self.next else command
 
     def _chain(self, steps: Sequence[tuple[Step, ...]]) -> str:
@@ -181,7 +181,7 @@ class AddReport(Report):
             yield f"or: {self.alternative}"
         if downloads:
             yield _WITHOUT
-        if self.commit and self.next != self.typed(self.commit):
+        if self.commit and self.next != at_root(self.commit):
             yield f"then: {self.commit}"
             if downloads:
                 yield _WAITING

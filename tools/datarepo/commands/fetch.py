@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +43,7 @@ from datarepo.pipeline.background import RepositoryProcess
 from datarepo.pipeline.location import Location, Presence
 from datarepo.pipeline.remotes import Remotes
 from datarepo.pipeline.repository import Arrival, Repository
-from datarepo.pipeline.root import at_root, find_root, part_files, writing
+from datarepo.pipeline.root import find_root, part_files, writing
 from datarepo.progress import Progress
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ def fetch(
     pending = [asset.name for asset in used if asset.stage in changes and _is_pending(root, asset)]
     packed = [plan.asset for plan in plans if plan.asset.suffix and not (unzips or plan.presence.is_ready)]
     targets = [asset.target for asset in packed]
-    return FetchReport(reports, targets, line, pending, partial(at_root, root))
+    return FetchReport(reports, targets, line, pending)
 
 
 def wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) -> list[Asset]:

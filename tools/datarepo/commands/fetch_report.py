@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from datarepo.commands.report import Report
 from datarepo.console import duration, few, size
+from datarepo.pipeline.root import at_root
 
 if TYPE_CHECKING:
     from datarepo.pipeline.catalogue import Asset
@@ -105,19 +106,18 @@ class FetchReport(Report):
     targets: Sequence[str] = ()  # stages that are to unpack what was asked for without its contents
     commit: str = ""  # the command that commits what has changed
     pending: Sequence[str] = ()  # assets whose stages go with it, and whose archives are not here
-    typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     @property
     def next(self) -> str:
         """What to run next, empty when there is nothing left to do."""
-        return self.typed(f"dvc repro {' '.join(self.targets)}" if self.targets else self.commit)
+        return at_root(f"dvc repro {' '.join(self.targets)}" if self.targets else self.commit)
 
     def lines(self) -> Iterable[str]:
         """The lines of each asset, and what to run next."""
         for asset in self.assets:
             yield from asset.lines()
         yield f"next: {self.next or 'nothing, it is here as it is recorded'}"
-        if self.next and self.next == self.typed(self.commit):
+        if self.next and self.next == at_root(self.commit):
             if self.pending:
                 until = "until then the dvc pull of colleagues asks upstream"
                 yield f"      not downloaded yet: {few(self.pending)}; {until}"

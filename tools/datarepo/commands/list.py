@@ -19,7 +19,7 @@ from datarepo.pipeline import catalogue, commit, dvc_lock, import_stage
 from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.remotes import Remotes
 from datarepo.pipeline.repository import Repository
-from datarepo.pipeline.root import find_root, part_files
+from datarepo.pipeline.root import at_root, find_root, part_files
 
 if TYPE_CHECKING:
     from datarepo.pipeline.catalogue import Asset
@@ -220,7 +220,8 @@ class ListReport(Report):
         yield from table(self.rows, asked=self.checked)
         lacking = {row.asset.source: row.asset.name for row in self.rows if row.lacks_sas}
         for name, asset in lacking.items():
-            yield f"source '{name}' has no SAS here; if it needs one: tools/add-asset {asset} --sas-stdin"
+            given = at_root(f"tools/add-asset {asset} --sas-stdin")
+            yield f"source '{name}' has no SAS here; if it needs one: {given}"
 
     def notes(self) -> Iterable[str]:
         """What does not belong together, and what has become of assets in use upstream."""

@@ -7,9 +7,8 @@ free_archives   archives whose contents are unpacked and cached, and that can be
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +40,6 @@ class RemoveReport(Report):
     paths: Mapping[Asset, Sequence[str]]
     parts: Mapping[Asset, int]
     commit: str = ""
-    typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     def lines(self) -> Iterable[str]:
         """A line an asset, and what to run next."""
@@ -49,7 +47,7 @@ class RemoveReport(Report):
             part = self.parts.get(asset)
             gone = [*paths, *([f"{size(part)} of an interrupted download"] if part else [])]
             yield f"{asset.name}: out of use{f', with {_and(gone)}' if gone else ''}"
-        yield f"next: {self.typed(self.commit) or 'nothing, git sees no change'}"
+        yield f"next: {at_root(self.commit) or 'nothing, git sees no change'}"
         if any(self.paths.values()):
             yield "      the cache keeps the data; Freeing space in the README tells how to free it"
 
@@ -70,7 +68,6 @@ class FreedReport(Report):
 
     freed: Mapping[Asset, int]
     places: Mapping[Asset, Location]
-    typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     def lines(self) -> Iterable[str]:
         """A line an asset, and what brings the archives back."""
@@ -80,7 +77,7 @@ class FreedReport(Report):
         others = [asset.name for asset in self.freed if asset not in team]
         ways = [f"dvc pull {' '.join(asset.stage for asset in team)}"] if team else []
         ways += [f"tools/fetch-asset {' '.join(others)} --no-unzip"] if others else []
-        yield f"next: nothing; '{self.typed(' && '.join(ways))}' would bring the archives back"
+        yield f"next: nothing; '{at_root(' && '.join(ways))}' would bring the archives back"
 
     def document(self) -> list[dict[str, Any]]:
         """A list of objects, sizes in bytes."""
@@ -122,7 +119,7 @@ def remove(names: Iterable[str], *, force: bool = False) -> RemoveReport:
             _discard(root, asset)
         catalogue.save(root, catalogue.with_used(text, rest))  # last: until then the same command goes on
         line = commit.commit_line(root, commit.paths([*assets, *rest]), f"Remove {commit.names(assets)}")
-    return RemoveReport(removed, parts, line, partial(at_root, root))
+    return RemoveReport(removed, parts, line)
 
 
 def _outputs(root: Path, asset: Asset, is_used: bool, is_made: bool) -> list[str]:
@@ -173,9 +170,7 @@ def free_archives(names: Iterable[str], *, force: bool = False) -> FreedReport:
         freed = repository.free(archives, force=force)
         for asset in stages:
             _discard(root, asset)
-    return FreedReport(
-        {asset: count + parts[asset] for asset, count in freed.items()}, places, partial(at_root, root)
-    )
+    return FreedReport({asset: count + parts[asset] for asset, count in freed.items()}, places)
 
 
 def _stage(root: Path, asset: Asset) -> ImportStage:

@@ -10,9 +10,8 @@ set_remote
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +38,12 @@ class RemoteReport(Report):
     is_new: bool  # to the committed configuration
     kept: bool  # whether something was kept in the private configuration
     commit: str  # what commits it, empty when that is done
-    typed: Callable[[str], str]  # how a command is to be typed in the current folder
 
     @property
     def next(self) -> str:
         """What to run next."""
         transfer = "dvc push" if self.rights.write else "dvc pull"
-        return self.typed(f"{self.commit} && {transfer}" if self.commit else transfer)
+        return at_root(f"{self.commit} && {transfer}" if self.commit else transfer)
 
     def lines(self) -> Iterable[str]:
         """What works, what was written where, who needs what, and what to run next."""
@@ -111,7 +109,7 @@ def set_remote(url: str | None, options: Mapping[str, str | None], secret: str |
         if is_new:
             write_public(root, NAME, new_public)
         commit = commit_line(root, [PUBLIC], f"Share through {remote.place}")
-    return RemoteReport(remote, rights, needs, is_new, given, commit, partial(at_root, root))
+    return RemoteReport(remote, rights, needs, is_new, given, commit)
 
 
 def _typed(url: str, root: Path) -> str:

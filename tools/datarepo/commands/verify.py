@@ -90,7 +90,6 @@ class VerifyReport(Report):
     """The result of a run."""
 
     verdicts: Sequence[Verdict]
-    typed: Callable[[str], str] = str  # how a command is to be typed in the current folder
 
     @property
     def exit_code(self) -> int:
@@ -104,9 +103,9 @@ class VerifyReport(Report):
         modified = [path for verdict in self.verdicts for path in verdict.modified]
         steps = {}
         if lost:
-            steps[f"tools/verify-asset {' '.join(lost)}"] = "when a colleague has run 'dvc push'"
+            steps[at_root(f"tools/verify-asset {' '.join(lost)}")] = "when a colleague has run 'dvc push'"
         if modified:
-            steps[self.typed(f"dvc checkout --force {shlex.join(modified)}")] = "drops these edits"
+            steps[at_root(f"dvc checkout --force {shlex.join(modified)}")] = "drops these edits"
         return steps
 
     def lines(self) -> Iterable[str]:
@@ -134,7 +133,7 @@ def verify(names: Iterable[str], *, every: bool = False, quiet: bool = False) ->
     busy = UsageError("another tools/verify-asset is at work in this repository", "wait until it has ended")
     with locked(work.with_suffix(".lock"), busy), Progress(quiet) as progress:
         try:
-            return VerifyReport(_Run(root, work, progress).verify(assets), partial(at_root, root))
+            return VerifyReport(_Run(root, work, progress).verify(assets))
         finally:
             _clear(work)
 

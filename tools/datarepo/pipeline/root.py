@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,7 +55,17 @@ def writing(root: Path) -> Iterator[None]:
         yield
 
 
-def at_root(root: Path, command: str) -> str:
+def at_root(command: str) -> str:
     """The command as it is to be typed in the current folder: `dvc repro` looks for dvc.yaml there."""
-    here = Path.cwd()
-    return command if not command or here == root else f"cd {os.path.relpath(root, here)} && {command}"
+    place = os.path.relpath(find_root())
+    return f"cd {place} && {command}" if command and place != "." else command
+
+
+def with_place(hint: str) -> str:
+    """A hint, and the folder that its commands are to be typed in, if that is not the current one."""
+    try:
+        place = os.path.relpath(find_root())
+    except StageError:
+        return hint
+    has_commands = re.search(r"\b(tools/|dvc |git )", hint) and "cd " not in hint
+    return f"{hint} (in {place})" if has_commands and place != "." else hint
