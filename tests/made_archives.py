@@ -199,7 +199,7 @@ class StoredBlob(BlobReader):
 
     def __init__(self, content: bytes, name: str) -> None:
         source = Source("oscar", "oscar", "https://example.org")
-        super().__init__(Address(source, "blob"), Blob("", len(content), datetime.now(timezone.utc)))
+        super().__init__(Address(source, "blob", "store"), Blob("", len(content), datetime.now(timezone.utc)))
         self.name = name
         store = MemoryStore()
         obstore.put(store, "blob", content)

@@ -62,7 +62,7 @@ def refusing() -> Iterator[str]:
 )
 def test_each_refusal_of_the_service_is_put_in_words(refusing: str, answer: str, message: str) -> None:
     """The error code stands in the message, and never the signature."""
-    address = Address(Source("oscar", "oscar", refusing, sas.parse(samples.SAS)), answer)
+    address = Address(Source("oscar", "oscar", refusing, sas.parse(samples.SAS)), answer, "store")
 
     with pytest.raises(BlobError) as caught:
         blob.ask({"vqa": address})
@@ -79,7 +79,7 @@ def test_a_host_that_does_not_answer_is_given_up_at_the_deadline() -> None:
         silent.listen()
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         address = Address(
-            Source("oscar", "oscar", f"http://{host}/account", sas.parse(samples.SAS)), "vqa.zip"
+            Source("oscar", "oscar", f"http://{host}/account", sas.parse(samples.SAS)), "vqa.zip", "store"
         )
         with pytest.raises(BlobError) as caught:
             blob.ask({"vqa": address}, deadline=0.2)

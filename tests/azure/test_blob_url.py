@@ -96,6 +96,6 @@ def test_asset_to_url_to_asset_is_the_same(endpoint: str, container: str, path: 
     options = {"url": f"azure://{container}", "connection_string": source.connection_string}
     assert from_options("own", options) == source
 
-    url = str(Address(source, asset.path)) + (f"?{SAS}" if signed else "")
+    url = str(Address(source, asset.path, "store")) + (f"?{SAS}" if signed else "")
 
     assert blob_url.parse(url) == BlobUrl(endpoint, container, path, source.sas)

@@ -104,11 +104,11 @@ def test_a_sas_is_judged_by_its_fields(change: tuple[str, str], message: str | N
     """At a given time; None means that it serves."""
     parsed = sas.parse(WHOLE.replace(*change))
     if message is None:
-        parsed.check(NOW)
+        parsed.check("store", NOW)
         return
 
     with pytest.raises(SasError) as caught:
-        parsed.check(NOW)
+        parsed.check("store", NOW)
 
     assert (caught.value.message, bool(caught.value.hint)) == (message, True)
 
@@ -116,7 +116,7 @@ def test_a_sas_is_judged_by_its_fields(change: tuple[str, str], message: str | N
 def test_a_start_within_the_usual_clock_skew_is_left_to_the_service() -> None:
     """A SAS signed now, on a machine whose clock is a little ahead."""
     soon = (NOW + timedelta(minutes=10)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    sas.parse(WHOLE.replace("2023-08-28T01:12:41Z", soon)).check(NOW)
+    sas.parse(WHOLE.replace("2023-08-28T01:12:41Z", soon)).check("store", NOW)
 
 
 _values = st.text(st.sampled_from("abcXYZ0189-_.~:/, é%&=+"), min_size=1, max_size=20)

@@ -188,7 +188,7 @@ def test_the_survey_refuses_what_the_extractor_would_before_it_unpacks(
     for number, (name, content) in enumerate(archives):
         azurite.put(f"{number}.zip", content, container="corpus")
         asset = Asset(f"{number}", "dataset", f"remote://corpus/{number}.zip", "out")
-        addresses = {asset: Address(source, f"{number}.zip")}
+        addresses = {asset: Address(source, f"{number}.zip", "store")}
         blobs = {asset: ask({asset.name: addresses[asset]})[asset.name]}
         try:
             survey_blobs(tmp_path, addresses, blobs)
@@ -227,7 +227,7 @@ def test_a_service_that_stalls_is_given_up_at_the_deadline(tmp_path: Path) -> No
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         source = Source("oscar", "oscar", f"http://{host}/account", parse(samples.SAS))
         with pytest.raises(BlobError) as caught:
-            survey_blobs(tmp_path, {asset: Address(source, asset.path)}, {asset: blob}, deadline=0.2)
+            survey_blobs(tmp_path, {asset: Address(source, asset.path, "store")}, {asset: blob}, deadline=0.2)
 
     assert caught.value.message == f"the host {host} did not answer within 0 seconds"
     assert DEADLINE == 15

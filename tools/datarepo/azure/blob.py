@@ -39,10 +39,15 @@ DEADLINE = 15.0  # seconds, for all requests of a command; looking up a host alo
 
 @dataclass(frozen=True)
 class Address:
-    """Where a blob is: its source, and its path in the container."""
+    """Where a blob is: its source, its path in the container, and the command that stores a SAS for it."""
 
     source: Source
     path: str
+    storing: str
+
+    def check(self) -> None:
+        """Raise SasError when the SAS cannot work now; no request is made."""
+        self.source.check(self.storing)
 
     def __str__(self) -> str:
         return self.source.url(self.path)
@@ -84,14 +89,12 @@ def none_refused(answers: Mapping[str, Blob | BlobError]) -> dict[str, Blob]:
 def try_ask(addresses: Mapping[str, Address], deadline: float = DEADLINE) -> dict[str, Blob | BlobError]:
     """Ask as `ask` does, with the failures among the answers."""
     for address in addresses.values():
-        address.source.check()
+        address.check()
     questions = {name: partial(_head, address, deadline) for name, address in addresses.items()}
     answers: dict[str, Blob | BlobError] = {}
     for name, answer in ask_all(questions, deadline, "the service").items():
         told = silent(addresses[name], deadline) if isinstance(answer, TimeoutError) else answer
-        if isinstance(told, BlobError):
-            told.hint = told.hint.replace("add-asset NAME", f"add-asset {name}")
-        elif isinstance(told, BaseException):
+        if isinstance(told, BaseException) and not isinstance(told, BlobError):
             raise told
         answers[name] = told
     return answers
@@ -135,7 +138,7 @@ def refusal(address: Address, status: int, code: str) -> BlobError:
     AuthorizationFailure where Azure says AuthenticationFailed.
     """
     told = f"{address}: {status} {code}".rstrip()
-    store = "tools/add-asset NAME --sas-stdin stores the SAS you give it"
+    store = f"{address.storing} stores the SAS you give it"
     source = f"source '{address.source.name}'"
     if status == 404 and code == "ContainerNotFound":
         return BlobError(

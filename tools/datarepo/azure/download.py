@@ -207,7 +207,7 @@ def _judge(text: str, address: Address) -> _FaultError | RepositoryError:
     if status == 0 or status in _RETRIED:
         return _FaultError(text.partition("\n")[0], status=status, code=code)
     try:
-        address.source.check()  # the SAS may have expired in the meantime
+        address.check()  # the SAS may have expired in the meantime
     except SasError as error:
         return error
     return blobs.refusal(address, status, code)

@@ -57,15 +57,18 @@ class Sas:
         """Whether it was signed for a single blob (or a version or snapshot of one)."""
         return self.fields.get("sr") in ("b", "bv", "bs")
 
-    def check(self, now: datetime | None = None) -> None:
-        """Raise SasError when it cannot read blobs at that time: expired, not yet valid, without `r`."""
+    def check(self, storing: str, now: datetime | None = None) -> None:
+        """Raise SasError when it cannot read blobs at that time: expired, not yet valid, without `r`.
+
+        The command `storing` stores another.
+        """
         now = now or datetime.now(timezone.utc)
         fields = self.fields
         start = _time(fields["st"]) if "st" in fields else now
         if self.expires and self.expires <= now:
             raise SasError(
                 f"the SAS expired on {_day(self.expires)} ({_ago(now - self.expires)} ago)",
-                "ask the publisher of the data for a new one; tools/add-asset NAME --sas-stdin stores it",
+                f"ask the publisher of the data for a new one; {storing} stores it",
             )
         if start > now + _CLOCK_SKEW:
             raise SasError(

@@ -29,11 +29,11 @@ class Source:
         """The URL of a blob, without signature."""
         return f"{self.endpoint}/{self.container}/{quoted(path)}"
 
-    def check(self) -> None:
-        """Raise SasError when its SAS cannot work now; no request is made."""
+    def check(self, storing: str) -> None:
+        """Raise SasError when its SAS cannot work now; the command `storing` stores another."""
         if self.sas:
             try:
-                self.sas.check()
+                self.sas.check(storing)
             except SasError as error:
                 raise SasError(f"source '{self.name}': {error.message}", error.hint) from None
 

@@ -27,7 +27,7 @@ from datarepo.commands import request
 from datarepo.commands.add_plan import AddReport, Plan, decide, needed
 from datarepo.commands.survey import check_room, survey_blobs
 from datarepo.console import few
-from datarepo.errors import BlobError, BlobNotFoundError, StageError, UsageError
+from datarepo.errors import BlobNotFoundError, StageError, UsageError
 from datarepo.pipeline import catalogue, commit, dvc_lock, git_ignore, import_stage, remotes, yaml_file
 from datarepo.pipeline.location import Presence
 from datarepo.pipeline.repository import Repository
@@ -68,7 +68,14 @@ def add(
         published = blob_url.parse(url)
         published = replace(published, sas=sas) if sas else published
         asked = request.for_url(known, sources, _only(names), published, folder)
-    addresses = {asset: Address(asked.sources[asset.source], asset.path) for asset in asked.assets}
+    addresses = {
+        asset: Address(
+            asked.sources[asset.source],
+            asset.path,
+            f"tools/add-asset {asset.name} --url URL --sas-stdin" if url else remotes.storing(asset.name),
+        )
+        for asset in asked.assets
+    }
     repository = cache(partial(Repository, root))  # DVC is started once, and only where it is needed
     with writing(root):
         recorded = {asset: import_stage.read(root, asset) for asset in asked.assets}
@@ -121,9 +128,6 @@ def _ask(
 ) -> dict[Asset, Blob]:
     """Ask for the blobs; for one that was withdrawn after it was recorded, say what is left of it."""
     answers = blob.try_ask({asset.name: address for asset, address in addresses.items()})
-    for answer in answers.values() if url else ():
-        if isinstance(answer, BlobError):  # the catalogue need not know the asset yet
-            answer.hint = answer.hint.replace(" --sas-stdin", " --url URL --sas-stdin")
     for asset, stage in recorded.items():
         answer = answers[asset.name]
         if isinstance(answer, BlobNotFoundError) and stage and stage.md5:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 from datarepo import console
 from datarepo.archives.reader import FileReader
 from datarepo.azure import blob as blobs
-from datarepo.azure.blob import Address
 from datarepo.azure.part_file import PartFile
 from datarepo.azure.retry import JOBS, RateLimit
 from datarepo.commands import request
@@ -47,7 +46,7 @@ from datarepo.pipeline.root import find_root, part_files, writing
 from datarepo.progress import Progress
 
 if TYPE_CHECKING:
-    from datarepo.azure.blob import Blob
+    from datarepo.azure.blob import Address, Blob
     from datarepo.commands.survey import Survey
     from datarepo.pipeline.catalogue import Asset, Catalogue
     from datarepo.pipeline.import_stage import ImportStage
@@ -237,9 +236,7 @@ def _check_ownership(root: Path, process: RepositoryProcess, asset: Asset) -> No
 def _ask(root: Path, plans: Sequence[Plan]) -> tuple[dict[Asset, Address], dict[Asset, Blob]]:
     """Where the assets' blobs are, and that they are still the recorded ones."""
     remotes = Remotes(root) if plans else None
-    addresses = {
-        plan.asset: Address(remotes.source(plan.asset.source), plan.asset.path) for plan in plans if remotes
-    }
+    addresses = {plan.asset: remotes.address(plan.asset) for plan in plans if remotes}
     answers = blobs.ask({asset.name: address for asset, address in addresses.items()})
     for plan in plans:
         answer, part_file = answers[plan.asset.name], PartFile(part_files(root), plan.asset.name)

@@ -17,7 +17,7 @@ from datarepo.console import size
 from datarepo.errors import BlobError, BlobNotFoundError, RepositoryError, StageError
 from datarepo.pipeline import catalogue, commit, dvc_lock, import_stage
 from datarepo.pipeline.location import Condition, Location, Presence
-from datarepo.pipeline.remotes import Remotes
+from datarepo.pipeline.remotes import Remotes, storing
 from datarepo.pipeline.repository import Repository
 from datarepo.pipeline.root import at_root, find_root, part_files
 
@@ -77,7 +77,7 @@ def list_assets(*, check: bool = False) -> ListReport:
     """Look at every asset of the catalogue; `check` also asks upstream for each, side by side."""
     root = find_root()
     known = catalogue.load(root)
-    sources = _sources(Remotes(root), {asset.source for asset in known.assets.values()}, check=check)
+    sources = _sources(Remotes(root), known.assets.values(), check=check)
     stages = {asset: _read(root, asset) for asset in known.assets.values()}
     recorded = {asset: stage for asset, stage in stages.items() if not isinstance(stage, StageError)}
     presences = Repository(root).look(recorded) if any(recorded.values()) else {}
@@ -106,19 +106,21 @@ def list_assets(*, check: bool = False) -> ListReport:
     return ListReport(rows, check)
 
 
-def _sources(remotes: Remotes, names: Iterable[str], *, check: bool) -> dict[str, Source | RepositoryError]:
-    """The sources by name, or why one cannot be asked: it hides no asset of another."""
+def _sources(
+    remotes: Remotes, assets: Iterable[Asset], *, check: bool
+) -> dict[str, Source | RepositoryError]:
+    """The sources of the assets by name, or why one cannot be asked: it hides no asset of another."""
 
-    def opened(name: str) -> Source | RepositoryError:
+    def opened(asset: Asset) -> Source | RepositoryError:
         try:
-            source = remotes.source(name)
+            address = remotes.address(asset)
             if check:
-                source.check()
+                address.check()
         except RepositoryError as error:
             return error
-        return source
+        return address.source
 
-    return {name: opened(name) for name in names}
+    return {name: opened(asset) for name, asset in {asset.source: asset for asset in assets}.items()}
 
 
 def _read(root: Path, asset: Asset) -> ImportStage | StageError | None:
@@ -166,7 +168,7 @@ def _ask(
     assets: Collection[Asset], sources: Mapping[str, Source | RepositoryError]
 ) -> dict[Asset, Blob | BlobError]:
     addresses = {
-        asset.name: Address(source, asset.path)
+        asset.name: Address(source, asset.path, storing(asset.name))
         for asset in assets
         if isinstance(source := sources[asset.source], Source)
     }

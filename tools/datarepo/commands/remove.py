@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from datarepo.archives import atomic_folder
 from datarepo.azure import blob
-from datarepo.azure.blob import Address, Blob
+from datarepo.azure.blob import Blob
 from datarepo.azure.part_file import PartFile
 from datarepo.commands.report import Report
 from datarepo.console import size
@@ -189,7 +189,7 @@ def _elsewhere(
     remotes = Remotes(root)
     silence = ""
     try:
-        addresses = {asset.name: Address(remotes.source(asset.source), asset.path) for asset in stages}
+        addresses = {asset.name: remotes.address(asset) for asset in stages}
         answers = blob.try_ask(addresses)
     except SasError as error:  # it opens nothing: the team remote is left
         answers, silence = {}, f" (upstream was not asked: {error.message})"

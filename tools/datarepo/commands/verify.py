@@ -25,7 +25,6 @@ from datarepo.archives.extract import Layout, fill
 from datarepo.archives.reader import FileReader
 from datarepo.archives.safety import Kind
 from datarepo.azure import blob as blobs
-from datarepo.azure.blob import Address
 from datarepo.azure.part_file import PartFile
 from datarepo.azure.retry import JOBS, RateLimit
 from datarepo.commands.fetch import wanted
@@ -318,7 +317,7 @@ class _Run:
 
         def bring(lacking: Mapping[str, Finding]) -> dict[str, str]:
             [oid] = lacking
-            address = Address(Remotes(self._root).source(asset.source), asset.path)
+            address = Remotes(self._root).address(asset)
             blob = blobs.ask({asset.name: address})[asset.name]
             if not self._stages[asset].describes(blob):
                 raise BlobChangedError(f"the blob has changed since {asset.stage} recorded it")

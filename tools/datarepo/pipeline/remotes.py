@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from datarepo.atomic_file import replace_bytes, replace_text
 from datarepo.azure import sas
+from datarepo.azure.blob import Address
 from datarepo.azure.source import Source
 from datarepo.errors import SasError, StageError
 from datarepo.pipeline.root import scratch
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from configobj import ConfigObj
 
     from datarepo.azure.sas import Sas
+    from datarepo.pipeline.catalogue import Asset
 
 PUBLIC, PRIVATE = ".dvc/config", ".dvc/config.local"
 _SCHEME = "azure://"
@@ -68,6 +70,10 @@ class Remotes:
             )
         return from_options(name, options, other)
 
+    def address(self, asset: Asset) -> Address:
+        """Where an asset's blob is; errors as for `source`."""
+        return Address(self.source(asset.source), asset.path, storing(asset.name))
+
     def sources_of(self, endpoint: str, container: str) -> list[Source]:
         """The sources of a container, in the order of the configuration."""
         sources = []
@@ -75,6 +81,11 @@ class Remotes:
             with contextlib.suppress(StageError, SasError):  # a remote of another kind, or not in order
                 sources.append(from_options(name, options))
         return [source for source in sources if (source.endpoint, source.container) == (endpoint, container)]
+
+
+def storing(name: str) -> str:
+    """The command that stores a SAS for the source of an asset of the catalogue, by its name."""
+    return f"tools/add-asset {name} --sas-stdin"
 
 
 def from_options(name: str, options: dict[str, str], other: Sas | None = None) -> Source:
