@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from datarepo.azure.sas import sign_url
@@ -207,11 +207,7 @@ class BlobReader:
         self.size = blob.size
         self._address = address
         self._etag = blob.etag
-        self._store = store(
-            address.source,
-            {"timeout": f"{DEADLINE:.0f}s"},
-            {"max_retries": 2, "retry_timeout": timedelta(seconds=DEADLINE)},
-        )
+        self._store = _store(address.source)
         self._start, self._bytes = 0, b""
 
     def read_at(self, offset: int, length: int) -> bytes:
@@ -240,6 +236,13 @@ class BlobReader:
         return BlobError(
             f"{self._address} cannot be read: {text.partition(chr(10))[0]}", "run the same command again"
         )
+
+
+@cache
+def _store(source: Source) -> AzureStore:
+    """A source opened once, for small reads of all its blobs."""
+    limits: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=DEADLINE)}
+    return store(source, {"timeout": f"{DEADLINE:.0f}s"}, limits)
 
 
 def store(source: Source, client: ClientConfig | None = None, retry: RetryConfig | None = None) -> AzureStore:
