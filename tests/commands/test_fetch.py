@@ -27,6 +27,7 @@ from dvc.repo import Repo
 from dvc_objects.fs.local import localfs
 
 from tests import proxy as faults
+from tests import samples
 from tests.clones import allow_any_ratio
 from tests.made_archives import THREE_RANGES, boastful, noise
 from tests.proxy import Proxy
@@ -223,6 +224,17 @@ def test_too_small_a_disk_is_told_before_the_download(
     assert "and contents (1000.0 TB) need" in result.error
     assert proxy.served == 0
     assert proxied.tool("fetch-asset", "GQA", "--no-unzip").code == 0
+
+
+def test_the_downloads_of_a_run_share_connections(clone: Clone, upstream: Azurite) -> None:
+    """A handshake for each of hundreds of small blobs would take longer than their bytes."""
+    with Proxy(upstream.port) as proxy:
+        clone.use(upstream.connection_string(upstream.sas(), proxy.endpoint))
+        assert clone.tool("add-asset", "--all").code == 0
+        assert clone.tool("fetch-asset", "--all", "--no-unzip", "-j", "1").code == 0
+
+        assert len(proxy.exchanges) == len(samples.NAMES)
+        assert len({exchange.handler.client_address for exchange in proxy.exchanges}) == 1
 
 
 # Faults that heal within a run.
