@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     from datarepo.pipeline.import_stage import ImportStage
 
 _CHUNK = 1024 * 1024
-_WAITING = 16  # transfers that have arrived and are not recorded yet: work folders, threads
+# Transfers that have arrived and are not recorded yet, of which each has three files open: many, as DVC
+# parses .gitignore, a line an asset, each time it records some; few enough for macOS, which allows 256.
+_WAITING = 40
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ class Repository:
         with self._working_on("dvc commit"):
             for arrival in arrivals:
                 check_unchanged(self._root, arrival.asset, arrival.stage)
-            recorded = dvc_lock.read(self._root)
+            recorded = dvc_lock.read(self._root) if any(each.restores for each in arrivals) else {}
             entries = {}
             for arrival in arrivals:
                 self._complete_import(arrival)
