@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from tests import samples
 
@@ -140,6 +141,21 @@ def test_what_a_killed_run_has_left_of_a_folder_is_removed(clone: Clone) -> None
 
     assert (result.code, result.stderr) == (0, "")
     assert clone.files() == before
+
+
+def test_nothing_goes_while_the_lock_file_cannot_be_edited(clone: Clone) -> None:
+    """It is YAML, but not in the lines that DVC writes: known before anything is removed."""
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    lock = clone.path / "dvc.lock"
+    lock.write_text(json.dumps(yaml.safe_load(lock.read_text())))
+    before = clone.files()
+
+    result = clone.tool("remove-asset", "vqa")
+
+    assert result.code == 1
+    assert result.error == "error: dvc.lock is not as DVC writes it; is it in the middle of a merge?"
+    assert (clone.files(), clone.tree("data/vqa")) == (before, samples.tree("vqa"))
 
 
 def test_an_asset_that_is_not_in_use_is_said_to_be_so(clone: Clone) -> None:

@@ -61,6 +61,7 @@ def test_lines_that_the_tools_did_not_write_stay_as_they_are() -> None:
     with pytest.raises(StageError):
         dvc_lock.edited(text.replace("  # a remark\n", "\tx\n"), {})
     assert dvc_lock.edited(text, {"unzip@vqa": "    cmd: new\n"}) == text.replace("old", "new")
+    assert dvc_lock.edited(text.rstrip("\n"), {}) == text
 
 
 @pytest.mark.parametrize(
@@ -69,9 +70,9 @@ def test_lines_that_the_tools_did_not_write_stay_as_they_are() -> None:
         "schema: '2.0'\nstages:\n<<<<<<< HEAD\n  a:\n    cmd: x\n=======\n  b:\n    cmd: x\n>>>>>>> other\n",
         "schema: '2.0'\nstages: {a: {cmd: x}}\n",
         "{schema: '2.0'}\n",
-        "stages:\n  a:\n    cmd: cut off in the midd",
+        "stages:\n  a:\n    cmd: x\n  ? b\n  : cmd: x\n",
     ],
-    ids=["conflict", "flow style", "no stages", "cut off"],
+    ids=["conflict", "flow style", "no stages", "long keys"],
 )
 def test_a_file_that_is_not_as_dvc_writes_it_is_refused(text: str, tmp_path: Path) -> None:
     """What cannot be edited line by line is left alone, with a word on how to settle a conflict."""

@@ -88,7 +88,8 @@ def edited(text: str, entries: Mapping[str, str]) -> str:
     >>> edited("", {"unzip@vqa": "    cmd: make\n"})
     "schema: '2.0'\nstages:\n  unzip@vqa:\n    cmd: make\n"
     """
-    match = _FILE.fullmatch(text or "schema: '2.0'\nstages: {}\n")
+    whole = text if text.endswith("\n") else f"{text}\n"  # an editor may have taken the end of the last line
+    match = _FILE.fullmatch(whole if text else "schema: '2.0'\nstages: {}\n")
     if not match:
         raise _not_as_dvc_writes_it()
     stages = {name.strip("'\""): (name, body) for name, body in re.findall(_ENTRY, match["stages"])}

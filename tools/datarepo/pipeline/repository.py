@@ -263,6 +263,7 @@ class Repository:
             for asset, paths in () if force else present.items():
                 for path in paths:
                     self._check_may_go(asset, path)
+            dvc_lock.save(self._root, {})  # raises when it cannot be edited, which is to be known before
             for path in (path for paths in present.values() for path in paths):
                 self._remove(path)
             dvc_lock.save(self._root, {f"unzip@{asset.name}": "" for asset in outputs})
