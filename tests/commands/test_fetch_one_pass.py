@@ -302,6 +302,14 @@ def test_contents_that_the_cache_has_are_linked(clone: Clone) -> None:
         assert_nothing_to_do(clone)
 
 
+def test_data_that_comes_back_is_ignored_by_git(shared: Clone) -> None:
+    """`rm -r data` took the ignore file too: `git add --all` would commit what is linked from the cache."""
+    shared.ok("rm", "-r", "data", "archives/vqa.zip")
+    assert shared.tool("fetch-asset", "vqa").code == 0
+    assert shared.tree("data/vqa") == samples.tree("vqa")
+    assert shared.ok("git", "status", "--porcelain") == ""
+
+
 def test_an_archive_that_is_here_is_unpacked_without_a_network(clone: Clone) -> None:
     """For instance after --no-unzip, or when the contents were lost with the cache."""
     clone.tool("add-asset", "vqa")

@@ -153,6 +153,7 @@ class Repository:
                 check_unchanged(self._root, arrival.asset, arrival.stage)
             recorded = dvc_lock.read(self._root) if any(each.restores for each in arrivals) else {}
             entries = {}
+            git_ignore.ignore(self._root, [path for arrival in arrivals for path in arrival.asset.outputs])
             for arrival in arrivals:
                 self._complete_import(arrival)
                 name = arrival.asset.target
@@ -191,7 +192,6 @@ class Repository:
             self._mend_cache([arrival.md5])
             self._dvc.cache.local.add(str(arrival.file), localfs, arrival.md5, hardlink=True)
             if not out.hash_info:
-                git_ignore.ignore(self._root, arrival.asset.outputs)
                 out.hash_info = HashInfo("md5", arrival.md5)
                 out.meta = Meta(size=arrival.file.stat().st_size)
                 self._dump(out.stage)
