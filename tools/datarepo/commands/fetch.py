@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from datarepo.azure.blob import Address, Blob
     from datarepo.commands.survey import Survey
     from datarepo.pipeline.catalogue import Asset, Catalogue
+    from datarepo.pipeline.dvc_lock import Unzipped
     from datarepo.pipeline.import_stage import ImportStage
 
 
@@ -324,7 +325,8 @@ def _run(
             process.call(Repository.complete, links)
     settled = [plan for plan in plans if plan.asset not in transfers]
     _clear(job.root, settled)
-    reports = {plan.asset: _linked(job, plan) for plan in settled}
+    made = dvc_lock.read(job.root) if settled else {}
+    reports = {plan.asset: _linked(job, plan, made) for plan in settled}
     recorder = Recorder(job.root, process)
     at_work: Transfer | None = None
     try:
@@ -333,7 +335,7 @@ def _run(
                 at_work = transfers[plan.asset]
                 at_work.hold()
                 if again := _done_by_another(job, process, plan, path):
-                    reports[plan.asset] = _linked(job, again)
+                    reports[plan.asset] = _linked(job, again, dvc_lock.read(job.root))
                     at_work.release()
                 else:
                     at_work.begin()
@@ -377,12 +379,12 @@ def _link(plan: Plan) -> Arrival:
     return Arrival(plan.asset, plan.stage, None, md5, restores=plan.presence.contents is Location.CACHE)
 
 
-def _linked(job: Job, plan: Plan) -> AssetReport:
-    """What is told of an asset for which nothing had to be brought."""
+def _linked(job: Job, plan: Plan, recorded: Mapping[str, Unzipped]) -> AssetReport:
+    """What is told of an asset for which nothing had to be brought; `recorded` are those of `dvc.lock`."""
     presence = plan.presence
     away = f"the contents are complete; its archive, {size(plan.stage.size)}, is not here"
     is_linked = Location.CACHE in (presence.contents, None if presence.contents else presence.archive)
-    made = dvc_lock.read(job.root).get(plan.asset.name) if job.unzips and presence.contents else None
+    made = recorded.get(plan.asset.name) if job.unzips and presence.contents else None
     return AssetReport(
         plan.asset,
         Action.LINKED if is_linked else Action.READY,
