@@ -37,8 +37,8 @@ class Layout:
     """Where the members of an archive go: entries with their paths below the folder.
 
     `files` counts what is not a folder, `size` is in bytes; `clashes` are pairs of paths that other file
-    systems than that of the folder take for one, `left_out` are members that DVC does not
-    keep: without them everybody has the same contents.
+    systems than that of the folder take for one, `left_out` are members that DVC does not keep: without
+    them everybody has the same contents.
     """
 
     members: Sequence[tuple[Entry, str]]
@@ -80,14 +80,19 @@ def lay_out(archive: Archive, folder: Path, wrappers: Collection[str], max_ratio
     pairs = clashes(paths)
     if pairs:
         _check_told_apart(pairs, folder)
-    every = [(entry, path) for entry, path in zip(archive.entries, paths, strict=True) if path]
-    kept = [(entry, path) for entry, path in every if is_kept(path, entry.member.kind)]
+    kept: list[tuple[Entry, str]] = []
+    left_out: list[str] = []
+    for entry, path in zip(archive.entries, paths, strict=True):
+        if not is_kept(path, entry.member.kind):
+            left_out.append(path)
+        elif path:
+            kept.append((entry, path))
     return Layout(
         kept,
         sum(entry.member.kind is not Kind.FOLDER for entry, _ in kept),
         sum(entry.member.size for entry, _ in kept),
         pairs,
-        [path for entry, path in every if not is_kept(path, entry.member.kind)],
+        left_out,
     )
 
 
