@@ -28,7 +28,7 @@ from datarepo.deadline import ask_all
 from datarepo.errors import BlobChangedError, BlobError, BlobNotFoundError, RepositoryError
 
 if TYPE_CHECKING:
-    from obstore.store import AzureStore, ClientConfig, RetryConfig
+    from obstore.store import AzureStore, ClientConfig
 
     from datarepo.azure.source import Source
 
@@ -207,7 +207,7 @@ class BlobReader:
         self.size = blob.size
         self._address = address
         self._etag = blob.etag
-        self._store = _store(address.source)
+        self._store = store(address.source, f"{DEADLINE:.0f}s", retries=2)
         self._start, self._bytes = 0, b""
 
     def read_at(self, offset: int, length: int) -> bytes:
@@ -239,26 +239,27 @@ class BlobReader:
 
 
 @cache
-def _store(source: Source) -> AzureStore:
-    """A source opened once, for small reads of all its blobs."""
-    limits: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=DEADLINE)}
-    return store(source, {"timeout": f"{DEADLINE:.0f}s"}, limits)
+def store(source: Source, timeout: str, *, retries: int) -> AzureStore:
+    """Open a source with obstore, once a run: all requests share its connections.
 
-
-def store(source: Source, client: ClientConfig | None = None, retry: RetryConfig | None = None) -> AzureStore:
-    """Open a source with obstore; `client` are options of its HTTP client, such as timeouts."""
+    `timeout` is that of a request, and obstore's own retries of it end at the deadline.
+    """
     from obstore.store import AzureStore
 
     # obstore wants an account name, though the endpoint says it all.
     account = source.endpoint.partition("://")[2].partition(".")[0].partition(":")[0]
-    options: ClientConfig = {"allow_http": True, "connect_timeout": f"{DEADLINE:.0f}s", **(client or {})}
+    options: ClientConfig = {
+        "allow_http": True,
+        "connect_timeout": f"{DEADLINE:.0f}s",
+        "timeout": timeout,
+    }
     opened = partial(
         AzureStore,
         source.container,
         account_name=account,
         endpoint=source.endpoint,
         client_options=options,
-        retry_config=retry,
+        retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=DEADLINE)},
     )
     with _without_azure_variables():
         return opened(sas_token=source.sas.text) if source.sas else opened(skip_signature=True)

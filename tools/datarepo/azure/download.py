@@ -10,7 +10,6 @@ Download.run
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import threading
 import time
@@ -25,13 +24,11 @@ from datarepo.errors import BlobChangedError, BlobError, SasError
 
 if TYPE_CHECKING:
     from obstore import GetOptions
-    from obstore.store import AzureStore
 
     from datarepo.azure.arriving import Arriving
     from datarepo.azure.blob import Address, Blob
     from datarepo.azure.part_file import PartFile
     from datarepo.azure.retry import RateLimit
-    from datarepo.azure.source import Source
     from datarepo.errors import RepositoryError
 
 RANGE = 4 * 1024 * 1024  # bytes: so small that readers of what has arrived wait little for the next
@@ -77,7 +74,9 @@ class Download:
     rate_limit: RateLimit
 
     def __post_init__(self) -> None:
-        self._store = _store(self.address.source)
+        # A request may take as long as it brings bytes: obstore's 30 seconds would cut slow ranges.
+        # Its own retries are off, as they would ask for a whole range again.
+        self._store = blobs.store(self.address.source, "7days", retries=0)
         self._policy = RetryPolicy.from_environment()
         self._done = list(self.part_file.state.done)
         self._under_way: list[_Range] = []
@@ -182,16 +181,6 @@ class Download:
             raise _stalled(heard, silent + window) from None
         if wanted.at < wanted.end:
             raise _FaultError("fewer bytes came than asked for", counts=False)
-
-
-@functools.cache
-def _store(source: Source) -> AzureStore:
-    """A source opened once a run: the downloads of many small blobs share its connections.
-
-    A request may take as long as it brings bytes: obstore's 30 seconds would cut slow ranges. Its own
-    retries are off, as they would ask for a whole range again.
-    """
-    return blobs.store(source, {"timeout": "7days"}, {"max_retries": 0})
 
 
 def _write(file: int, chunk: bytes, at: int) -> None:
