@@ -56,3 +56,23 @@ def test_a_line_that_is_completed_stays_as_it_is(untouched: Clone) -> None:
     }
 
     assert untouched.run(*NAMELESS, "tools/add-asset", env=asks) == (0, "GQA\n", "")
+
+
+def test_an_environment_that_cannot_be_started_is_told(untouched: Clone) -> None:
+    """For instance somebody else's Python, which this user may not run."""
+    environment = untouched.path / ".venv"
+    environment.unlink()
+    (environment / "bin").mkdir(parents=True)
+    (environment / ".ready").touch()
+    (environment / "bin/python").write_text("")
+
+    result = untouched.run("python3", "tools/list-assets")
+
+    assert (result.code, result.stdout, result.stderr.splitlines()) == (
+        1,
+        "",
+        [
+            f"error: the environment of the tools cannot be used: {environment}/bin/python: Permission denied",
+            "hint: ask who set it up, or run 'make setup' in a clone of your own",
+        ],
+    )

@@ -26,7 +26,13 @@ def run(command):
     if os.path.realpath(sys.prefix) != os.path.realpath(VENV):
         if os.path.exists(os.path.join(VENV, ".ready")):
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # which exec keeps
-            os.execv(python, [python] + sys.argv)
+            try:
+                os.execv(python, [python] + sys.argv)
+            except OSError as error:
+                _fail(
+                    "the environment of the tools cannot be used: " + python + ": " + str(error.strerror),
+                    "ask who set it up, or run 'make setup' in a clone of your own",
+                )
         if not _has_dependencies():
             _fail(
                 "the environment of the tools is not set up: there is no " + VENV,
