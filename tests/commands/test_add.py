@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests import samples
+from tests.clones import write_through
 
 if TYPE_CHECKING:
     from tests.azurite import Azurite
@@ -542,6 +543,43 @@ def test_an_edited_archive_is_in_the_way(clone: Clone) -> None:
         ],
     )
     assert "  archive differs  " in listed.stdout
+
+
+def test_what_the_service_says_of_a_downloaded_blob_is_renewed(clone: Clone) -> None:
+    """`dvc update` and an import by hand leave a stage without it; its md5 stays, and nothing is downloaded."""
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    stage = clone.path / "archives/vqa.zip.dvc"
+    whole = stage.read_text()
+    stage.write_text(whole[: whole.index("meta:")])
+
+    renewed = clone.tool("add-asset", "vqa")
+
+    assert (renewed.code, renewed.stdout.splitlines()[0]) == (0, "vqa: unchanged upstream")
+    assert stage.read_text() == whole
+    assert clone.ok("dvc", "status") == "Data and pipelines are up to date.\n"
+
+
+def test_a_damaged_archive_is_not_taken_for_the_users(clone: Clone, upstream: Azurite) -> None:
+    """Replaced upstream, it can be neither mended from there nor cached: moved away, the new one comes."""
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    write_through(clone.path / "archives/vqa.zip")
+    upstream.put("datasets/vqa.zip", samples.archive("vqa", edition=2))
+
+    damaged = clone.tool("add-asset", "vqa")
+    verified = clone.tool("verify-asset", "vqa")
+    again = clone.tool("add-asset", "vqa")
+    clone.ok("mv", "archives/vqa.zip", "../aside")
+    renewed = clone.tool("add-asset", "vqa")
+    clone.ok("tools/fetch-asset", "vqa")
+
+    for result in (damaged, again):
+        assert (result.code, result.stdout) == (1, "")
+        assert result.error.startswith("error: archives/vqa.zip is damaged: ")
+        assert "if that finds no sound copy, move archives/vqa.zip away" in result.stderr
+    assert (verified.code, renewed.code) == (1, 0)
+    assert clone.tree("data/vqa") == samples.tree("vqa", edition=2)
 
 
 @pytest.mark.parametrize("mend", [0, 1], ids=["keeps", "undoes"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ from datarepo.azure.download import RANGE
 
 from tests import proxy as faults
 from tests import samples
+from tests.clones import write_through
 from tests.made_archives import STORED, Entry, member, tarred, with_zipfile, zipped
 
 if TYPE_CHECKING:
@@ -262,6 +264,10 @@ def test_files_that_no_record_knows_block_unless_forced(clone: Clone) -> None:
         ],
     )
     assert (kept, alone.code, forced.code) == ("mine", 0, 0)
+    assert alone.stderr == (
+        "vqa: data/vqa holds what no record knows: notes.txt; move that away, then run dvc repro unzip@vqa\n"
+    )
+    assert "next: git add " in alone.stdout
     assert clone.tree("data/vqa") == samples.tree("vqa")
 
 
@@ -280,6 +286,59 @@ def test_an_edited_file_blocks_as_well(clone: Clone) -> None:
         "error: data/vqa holds what no record knows, and would be replaced: train.label.tsv",
     )
     assert label.read_text() == "mine"
+
+
+@pytest.mark.parametrize("choice", [0, 1], ids=["keeps", "undoes"])
+def test_the_archive_of_edited_contents_leads_to_a_choice(clone: Clone, choice: int) -> None:
+    """Not to `dvc repro`, which would take the contents from the cache, and the edits with them."""
+    clone.tool("add-asset", "vqa")
+    clone.tool("fetch-asset", "vqa")
+    clone.ok("git", "add", "--all")
+    clone.ok("git", "commit", "--quiet", "--message", "Add vqa")
+    clone.ok("tools/remove-asset", "vqa", "--archive")
+    label = clone.path / "data/vqa/train.label.tsv"
+    label.unlink()
+    label.write_text("mine")
+
+    result = clone.tool("fetch-asset", "vqa", "--no-unzip")
+
+    told = "'dvc commit --force unzip@vqa' keeps that, 'dvc checkout --force unzip@vqa' undoes it"
+    assert (result.code, result.stderr, result.stdout.splitlines()[1:]) == (
+        0,
+        f"vqa: data/vqa was edited: {told}\n",
+        ["next: nothing"],
+    )
+    clone.ok("bash", "-c", re.findall("'([^']*)'", result.stderr)[choice])
+    edited = {**samples.tree("vqa"), "train.label.tsv": b"mine"}
+    assert clone.tree("data/vqa") == (samples.tree("vqa") if choice else edited)
+    assert_nothing_to_do(clone)
+
+
+@pytest.mark.parametrize("damaged", ["data/vqa/train.label.tsv", "archives/vqa.zip"])
+def test_damage_is_not_built_upon(shared: Clone, damaged: str) -> None:
+    """With --force neither; the hint mends it. The archive alone can be had beside damaged contents."""
+    shared.ok("dvc", "push", "--quiet")
+    write_through(shared.path / damaged)
+    path = damaged.removesuffix("/train.label.tsv")
+    error = f"{path} is damaged: it was written to through its link into the cache, or the disk has failed"
+
+    mend = "tools/verify-asset vqa mends it; if that finds no sound copy"
+    for options in ([], ["--force"]):
+        result = shared.tool("fetch-asset", "vqa", *options)
+        assert (result.code, result.stdout, result.stderr.splitlines()) == (
+            1,
+            "",
+            [f"error: {error}", f"hint: {mend}, move {path} away, then run the same command again"],
+        )
+    alone = shared.tool("fetch-asset", "vqa", "--no-unzip")
+    if path == "data/vqa":
+        assert (alone.code, alone.stdout.splitlines()[1:]) == (0, ["next: nothing"])
+        assert alone.stderr == f"vqa: {error}; tools/verify-asset vqa mends it\n"
+    else:
+        assert (alone.code, alone.error) == (1, f"error: {error}")
+    shared.ok("tools/verify-asset", "vqa")
+    assert shared.tree("data/vqa") == samples.tree("vqa")
+    assert_nothing_to_do(shared)
 
 
 def test_contents_that_the_cache_has_are_linked(clone: Clone) -> None:

@@ -138,7 +138,7 @@ PARTIAL, PINNED = ImportStage('"0xE"', 100), ImportStage('"0xE"', 100, "0a")
         (VQA, PARTIAL, Presence(condition=Condition.MODIFIED), "modified"),
         (VQA, PARTIAL, Presence(Location.PART_FILE, arrived=52), "52% here"),
         (VQA, PINNED, Presence(), "not here"),
-        (VQA, PINNED, Presence(in_the_way=True), "archive differs"),
+        (VQA, PINNED, Presence(file=Condition.MODIFIED), "archive differs"),
         (VQA, PINNED, Presence(Location.CACHE), "to unzip"),
         (VQA, PINNED, Presence(Location.WORKSPACE, condition=Condition.OTHER), "another version"),
         (VQA, PINNED, Presence(Location.CACHE, Location.CACHE), "in the cache"),
@@ -147,7 +147,7 @@ PARTIAL, PINNED = ImportStage('"0xE"', 100), ImportStage('"0xE"', 100, "0a")
         (VQA, PINNED, Presence(Location.PART_FILE, Location.WORKSPACE, Condition.AS_RECORDED, 52), "contents, 52%"),
         (FILE, PINNED, Presence(Location.WORKSPACE, condition=Condition.AS_RECORDED), "here"),
         (FILE, PINNED, Presence(Location.CACHE), "in the cache"),
-        (FILE, PINNED, Presence(condition=Condition.MODIFIED, in_the_way=True), "modified"),
+        (FILE, PINNED, Presence(condition=Condition.MODIFIED, file=Condition.MODIFIED), "modified"),
     ],
 )  # fmt: skip
 def test_where_data_is_in_a_few_words(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,15 @@ import pytest
 import yaml
 
 from tests import samples
+from tests.clones import write_through
 
 if TYPE_CHECKING:
     from tests.azurite import Azurite
     from tests.clones import Clone
+
+
+LOST = "error: the archive of vqa might never come back:"
+TEAM = "and the team remote does not have it"
 
 
 def cached(clone: Clone) -> list[str]:
@@ -130,6 +136,48 @@ def test_data_that_no_cache_has_is_not_deleted(clone: Clone) -> None:
     assert not (clone.path / "data/vqa").exists()
 
 
+def test_the_hint_keeps_an_edit_also_where_the_archive_was_freed(clone: Clone) -> None:
+    """DVC wants the archive in the workspace to record contents."""
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    commit(clone)
+    clone.ok("tools/remove-asset", "vqa", "--archive")
+    (clone.path / "data/vqa/notes.txt").write_text("mine")
+
+    blocked = clone.tool("remove-asset", "vqa")
+    [keeping] = re.findall("'([^']*)'", blocked.stderr)
+
+    assert (blocked.code, keeping) == (
+        1,
+        "tools/fetch-asset vqa --no-unzip && dvc commit --force unzip@vqa",
+    )
+    clone.ok("bash", "-c", keeping)
+    clone.ok("tools/remove-asset", "vqa")
+    clone.ok("git", "checkout", "--quiet", "--", ".")
+    assert not (clone.path / "data/vqa").exists()
+
+
+def test_damaged_data_is_neither_removed_nor_freed_of_its_archive(shared: Clone) -> None:
+    """The archive may be what mends it."""
+    write_through(shared.path / "data/vqa/train.label.tsv")
+
+    removed, freed = shared.tool("remove-asset", "vqa"), shared.tool("remove-asset", "vqa", "--archive")
+
+    assert (removed.code, removed.stderr.splitlines()) == (
+        1,
+        [
+            "error: data/vqa holds what the cache does not have",
+            "hint: it is damaged, and tools/verify-asset vqa mends it; --force deletes it",
+        ],
+    )
+    assert (freed.code, freed.error) == (
+        1,
+        "error: data/vqa is damaged: it was written to through its link into the cache, or the disk has failed",
+    )
+    shared.ok("tools/verify-asset", "vqa")
+    shared.ok("tools/remove-asset", "vqa")
+
+
 def test_what_a_killed_run_has_left_of_a_folder_is_removed(clone: Clone) -> None:
     """It differs from what is recorded, and the cache has every file of it."""
     before = clone.files()
@@ -232,7 +280,7 @@ def test_an_archive_that_cannot_be_had_again_is_not_freed(
         1,
         "",
         [
-            "error: neither upstream nor the team remote has the archive of vqa any more",
+            f"{LOST} upstream has it no more, {TEAM}",
             "hint: dvc push brings it to the team remote; --force deletes it for good",
         ],
         before,
@@ -242,19 +290,22 @@ def test_an_archive_that_cannot_be_had_again_is_not_freed(
 
 
 def test_the_team_remote_serves_where_upstream_cannot_be_asked(clone: Clone, upstream: Azurite) -> None:
-    """The SAS has expired: pushed, the archive is freed all the same."""
+    """The SAS has expired, the host is down: pushed, the archive is freed all the same."""
     clone.tool("add-asset", "vqa")
     clone.ok("dvc", "repro")
     clone.use(upstream.connection_string(upstream.sas(expiry=datetime(2024, 1, 1, tzinfo=timezone.utc))))
 
     kept = clone.tool("remove-asset", "vqa", "--archive")
+    clone.use(upstream.connection_string(upstream.sas()).replace(upstream.endpoint, "http://127.0.0.1:9"))
+    silent = clone.tool("remove-asset", "vqa", "--archive")
     clone.ok("dvc", "push", "archives/vqa.zip.dvc")
     freed = clone.tool("remove-asset", "vqa", "--archive")
 
     assert (kept.code, freed.code) == (1, 0)
-    assert kept.error.startswith(
-        "error: neither upstream nor the team remote has the archive of vqa any more (upstream was not asked:"
-        " source 'oscar': the SAS expired on "
+    assert kept.error.startswith(f"{LOST} upstream cannot be asked (source 'oscar': the SAS expired on ")
+    assert (silent.code, silent.error) == (
+        1,
+        f"{LOST} upstream cannot be asked (the host 127.0.0.1:9 cannot be reached: Connection refused), {TEAM}",
     )
     assert freed.stdout.splitlines()[1] == (
         "next: nothing; 'dvc pull archives/vqa.zip.dvc' would bring the archives back"
@@ -281,10 +332,10 @@ def test_an_archive_is_kept_until_its_contents_are(clone: Clone) -> None:
             "",
             [
                 "error: the contents of vqa are not unpacked and cached, so its archive is needed",
-                "hint: dvc repro unzip@vqa unpacks it",
+                "hint: tools/fetch-asset vqa unpacks it",
             ],
         )
-    clone.ok("dvc", "repro", "unzip@vqa")
+    clone.ok("tools/fetch-asset", "vqa")
     assert clone.tool("remove-asset", "vqa", "--archive").code == 0
 
 

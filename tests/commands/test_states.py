@@ -99,6 +99,27 @@ def edit(clone: Clone) -> None:
     (clone.path / "data/vqa/train.label.tsv").write_text("mine\n")
 
 
+def damage_without_source(clone: Clone) -> None:
+    """Verified while nobody had a sound copy; now the team has one."""
+    clone.ok("dvc", "push", "--quiet")
+    storage, aside = clone.path.parent / TEAM, clone.path.parent / "aside"
+    clone.ok("tools/remove-asset", "vqa", "--archive")
+    storage.rename(aside)
+    config = clone.path / ".dvc/config.local"
+    settings = config.read_text()
+    clone.use("BlobEndpoint=http://127.0.0.1:9/biglmdiag;SharedAccessSignature=sp=r")
+    clones.write_through(clone.path / "data/vqa/train.label.tsv")
+    assert clone.tool("verify-asset", "vqa").code == 1
+    aside.rename(storage)
+    config.write_text(settings)
+
+
+def fetch_archive(clone: Clone) -> None:
+    """In a clone without contents, of which the team has none either."""
+    team_has(clone, *(f"archives/{name}.zip.dvc" for name in USED))
+    clone.ok("dvc", "fetch", "--quiet", "archives/vqa.zip.dvc")
+
+
 def keep_edit_and_go_back(clone: Clone) -> None:
     """The edit is a commit, and an older one is checked out: git's part of it."""
     edit(clone)
@@ -150,6 +171,7 @@ COMMIT_NEW = (
     ' && git commit -m "Add coco_caption"'
 )
 COMMIT_NLVR2 = 'git add archives/nlvr2.zip.dvc dvc.lock && git commit -m "Update nlvr2"'
+DAMAGED = "damaged: it was written to through its link into the cache, or the disk has failed"
 NOT_HERE = (
     "not here: {}; 'dvc pull {}' brings it from the team remote, 'tools/fetch-asset {}' from upstream\n"
 )
@@ -242,6 +264,38 @@ STATES = [
         "unchanged upstream; data/vqa was edited: 'dvc commit --force unzip@vqa' keeps that, 'dvc checkout"
         " --force unzip@vqa' undoes it",
         ((),),
+    ),
+    State(
+        "damaged",
+        lambda clone: clones.write_through(clone.path / "data/vqa/train.label.tsv"),
+        "damaged",
+        f"unchanged upstream; data/vqa is {DAMAGED}",
+        (("tools/verify-asset vqa",),),
+        note=f"damaged: {', '.join(USED)}; tools/verify-asset {' '.join(USED)} mends it\n",  # they share the file
+    ),
+    State(
+        "damaged-archive",
+        lambda clone: clones.write_through(clone.path / "archives/vqa.zip"),
+        "damaged",
+        f"unchanged upstream; archives/vqa.zip is {DAMAGED}",
+        (("tools/verify-asset vqa",),),
+        note="damaged: vqa; tools/verify-asset vqa mends it\n",
+    ),
+    State(
+        "damage-that-had-no-source",
+        damage_without_source,
+        "damaged",
+        f"unchanged upstream; data/vqa is {DAMAGED}",
+        (("tools/verify-asset vqa",),),
+        note=f"damaged: {', '.join(USED)}; tools/verify-asset {' '.join(USED)} mends it\n",  # they share the file
+    ),
+    State(
+        "archive-in-the-cache",
+        fetch_archive,
+        "to unzip",
+        "unchanged upstream, and its archive is in the cache",
+        ((f"dvc checkout archives/vqa.zip.dvc && {REPRO}",),),
+        note=NOT_HERE.format("GQA, nlvr2", "unzip@GQA unzip@nlvr2", "GQA nlvr2"),
     ),
     State(
         "imported-by-hand",

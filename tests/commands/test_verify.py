@@ -14,7 +14,7 @@ import yaml
 
 from tests import samples
 from tests.azurite import Azurite
-from tests.clones import Clone
+from tests.clones import Clone, write_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,15 +91,6 @@ def listed(clone: Clone) -> Path:
     """Where DVC's cache keeps the list of the contents."""
     oid: str = yaml.safe_load((clone.path / "dvc.lock").read_text())["stages"]["unzip@vqa"]["outs"][0]["md5"]
     return clone.path / ".dvc/cache/files/md5" / oid[:2] / oid[2:]
-
-
-def write_through(path: Path) -> None:
-    """Edit a file in place, its mode changed as it must be for anyone but root."""
-    mode = path.stat().st_mode
-    path.chmod(0o644)
-    with path.open("r+b") as file:
-        file.write(b"EDIT")
-    path.chmod(mode)
 
 
 def rot(path: Path) -> None:
@@ -238,7 +229,7 @@ def test_an_archive_is_mended_from_upstream(clone: Clone) -> None:
 
 
 def test_contents_without_their_archive_are_mended(clone: Clone) -> None:
-    """From the team remote; without it from upstream, which brings the archive."""
+    """From the team remote; without it from upstream, whose archive was freed, and stays so."""
     for path in (clone.path / ARCHIVE, stored(clone, samples.archive("vqa"))):
         path.unlink()
     write_through(clone.path / FEATURES)
@@ -257,8 +248,9 @@ def test_contents_without_their_archive_are_mended(clone: Clone) -> None:
 
     assert result.code == 0
     assert result.stdout.endswith(f"  damaged: {FEATURES}; mended from upstream\n")
-    clone.ok("dvc", "checkout")
-    assert_clean(clone)
+    assert clone.tree("data/vqa") == samples.tree("vqa")
+    clone.ok("dvc", "checkout", "unzip@vqa")
+    assert clone.tool("verify-asset", "vqa").stdout == f"vqa: sound, 4 files, {total(clone)}; 1 not here\n"
 
 
 def test_what_the_cache_lost_comes_back_from_the_workspace(clone: Clone) -> None:
@@ -280,7 +272,8 @@ def test_what_the_cache_lost_comes_back_from_the_workspace(clone: Clone) -> None
         "assets": [
             {
                 "name": "vqa", "files": 6, "size": SIZE, "absent": 0,
-                "damaged": dict.fromkeys(files, "the workspace"), "modified": [], "unknown": [],
+                "damaged": dict.fromkeys(files, "the workspace"),
+                "missing": [], "modified": [], "unknown": [],
             }
         ],
         "next": [],
@@ -309,11 +302,10 @@ def test_the_list_of_the_contents_is_mended(
 
     assert (result.code, result.stderr) == (0, "")
     assert f"  damaged: data/vqa/ (the list of its files); mended from {source}\n" in result.stdout
-    if source == "the team remote":
-        assert clone.tree("data/vqa") == samples.tree("vqa")
-        return
-    clone.ok("dvc", "checkout")
-    assert_clean(clone)
+    assert clone.tree("data/vqa") == samples.tree("vqa")
+    clone.ok("dvc", "checkout", "unzip@vqa")
+    if source in ("the workspace", ARCHIVE):
+        assert_clean(clone)
 
 
 def test_what_cannot_be_mended_is_named_and_goes_out_of_the_cache(clone: Clone) -> None:
@@ -351,22 +343,97 @@ def test_what_cannot_be_mended_is_named_and_goes_out_of_the_cache(clone: Clone) 
     assert not [content for content in pushed if content in damaged.values()]
     shutil.rmtree(team(clone))
     aside.rename(team(clone))
-    again = clone.tool("verify-asset", "vqa")
-    assert again == (
-        1,
+    assert clone.tool("verify-asset", "vqa") == (
+        0,
         sound(
-            "2 not as recorded",
+            "mended",
             f"  damaged: {ARCHIVE}; mended from the team remote",
             f"  damaged: {FEATURES}; mended from {ARCHIVE}",
-            f"  modified: {ARCHIVE}; left as it is",
-            f"  modified: {FEATURES}; left as it is",
-            f"next: dvc checkout --force {ARCHIVE} {FEATURES}",
-            "      drops these edits",
         ),
         "",
     )
-    clone.ok("bash", "-c", again.stdout.splitlines()[-2].removeprefix("next: "))
     assert_clean(clone)
+
+
+@pytest.mark.parametrize("kind", ["hardlink", "symlink", "copy"])
+def test_what_was_taken_out_of_the_cache_is_no_edit_of_the_users(clone: Clone, kind: str) -> None:
+    """However often it is verified until a source is back; an edit beside it is, and stays."""
+    clone.ok("dvc", "config", "cache.type", kind)
+    clone.ok("dvc", "checkout", "--relink")
+    clone.tool("remove-asset", "vqa", "--archive", "--force")
+    clone.use("BlobEndpoint=http://127.0.0.1:9/biglmdiag;SharedAccessSignature=sp=r")
+    aside = clone.path.parent / "aside"
+    team(clone).rename(aside)
+    rot(stored(clone, samples.tree("vqa")["train.feature.tsv"]))
+    if kind == "copy":  # which is mended from the workspace, unless that has the damage as well
+        clone.ok("rm", FEATURES)
+        clone.ok("dvc", "checkout", FEATURES)
+    clone.ok("dvc", "unprotect", LABELS)
+    (clone.path / LABELS).write_text("mine\n")
+
+    lost = [clone.tool("verify-asset", "vqa") for _ in range(2)]
+    blocked = clone.tool("fetch-asset", "vqa", "--force")
+    aside.rename(team(clone))
+    mended = clone.tool("verify-asset", "vqa")
+
+    damaged, modified = f"  damaged: {FEATURES}", f"  modified: {LABELS}; left as it is"
+    for result in lost:
+        assert result.code == 1
+        assert result.stdout.splitlines()[1:3] == [f"{damaged}; there is no sound copy", modified]
+    assert (blocked.code, blocked.error) == (
+        1,
+        "error: data/vqa is damaged: it was written to through its link into the cache, or the disk has failed",
+    )
+    assert (mended.code, mended.stderr) == (1, "")
+    assert mended.stdout.splitlines()[1:3] == [f"{damaged}; mended from the team remote", modified]
+    clone.ok("bash", "-c", mended.stdout.splitlines()[3].removeprefix("next: "))
+    assert clone.tree("data/vqa") == samples.tree("vqa")
+    assert clone.tool("verify-asset", "vqa").code == 0
+    mended_object = stored(clone, samples.tree("vqa")["train.feature.tsv"])
+    assert mended_object.samefile(clone.path / FEATURES) == (kind == "hardlink")
+
+
+def test_every_link_to_a_damaged_object_is_mended(clone: Clone) -> None:
+    """Of other outputs as well, a file and a folder, of which nobody asked."""
+    (clone.path / "mine").mkdir()
+    for copy in ("copy.tsv", "mine/copy.tsv"):
+        clone.ok("cp", FEATURES, copy)
+        clone.ok("dvc", "add", "--quiet", copy.partition("/")[0])
+    before = (clone.path / "copy.tsv").read_bytes()
+    write_through(clone.path / FEATURES)
+    assert (clone.path / "mine/copy.tsv").read_bytes() != before  # one and the same file
+
+    result = clone.tool("verify-asset", "vqa")
+
+    assert result == (0, sound("mended", f"  damaged: {FEATURES}; mended from {ARCHIVE}"), "")
+    for copy in ("copy.tsv", "mine/copy.tsv"):
+        assert (clone.path / copy).samefile(stored(clone, before))
+    assert_clean(clone)
+
+
+def test_a_recorded_file_that_was_deleted_is_told(clone: Clone) -> None:
+    """It is no sound data set; without any of its files, the cache alone has it."""
+    (clone.path / FEATURES).unlink()
+    (clone.path / LABELS).unlink()
+
+    deleted = clone.tool("verify-asset", "vqa")
+    step = deleted.stdout.splitlines()[3].removeprefix("next: ")
+
+    assert deleted == (
+        1,
+        sound(
+            "2 not as recorded",
+            f"  missing: {FEATURES}; the cache has it",
+            f"  missing: {LABELS}; the cache has it",
+            f"next: dvc checkout {FEATURES} {LABELS}",
+            "      brings them back",
+        ),
+        "",
+    )
+    clone.ok("bash", "-c", step)
+    assert_clean(clone)
+    shutil.rmtree(clone.path / "data/vqa")
+    assert clone.tool("verify-asset", "vqa") == (0, sound(), "")
 
 
 def test_the_users_own_is_named_and_left_alone(clone: Clone) -> None:

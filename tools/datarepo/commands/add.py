@@ -28,8 +28,17 @@ from datarepo.commands.add_plan import AddReport, Plan, decide, needed
 from datarepo.commands.survey import check_room, survey_blobs
 from datarepo.console import few
 from datarepo.errors import BlobNotFoundError, StageError, UsageError
-from datarepo.pipeline import catalogue, commit, dvc_lock, git_ignore, import_stage, remotes, yaml_file
-from datarepo.pipeline.location import Presence
+from datarepo.pipeline import (
+    catalogue,
+    commit,
+    dvc_lock,
+    edits,
+    git_ignore,
+    import_stage,
+    remotes,
+    yaml_file,
+)
+from datarepo.pipeline.location import Condition, Presence
 from datarepo.pipeline.repository import Repository
 from datarepo.pipeline.root import find_root, writing
 
@@ -149,6 +158,8 @@ def _check_the_users(repository: Callable[[], Repository], plans: Iterable[Plan]
     """Refuse what would end in DVC replacing files that nothing else has."""
     for plan in plans:
         asset, again = plan.asset, f"then run tools/add-asset {plan.asset.name} again"
+        if plan.presence.file is Condition.DAMAGED and plan.downloads:
+            raise edits.damage(asset, plan.presence)
         if plan.presence.in_the_way and (asset.suffix or plan.downloads):
             known = (
                 f"is not the file that {asset.stage} records"
@@ -213,6 +224,8 @@ def _act(root: Path, repository: Callable[[], Repository], asked: Request, plans
     text = catalogue.with_used(text, used)
     if to_record := {plan.asset: plan.blob for plan in plans if plan.records}:
         repository().record(to_record)
+    if to_describe := {plan.asset: plan.blob for plan in plans if plan.describes}:
+        repository().describe(to_describe)
     git_ignore.ignore(root, [path for asset in asked.assets for path in asset.outputs])
     catalogue.save(root, text)
 

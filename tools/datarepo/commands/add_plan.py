@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datarepo.commands.report import Report
 from datarepo.console import size
-from datarepo.pipeline import import_stage
+from datarepo.pipeline import edits, import_stage
 from datarepo.pipeline.location import Condition, Location
 from datarepo.pipeline.root import at_root
 
@@ -47,13 +47,22 @@ class Plan:
         return self.action is not Action.UNCHANGED or (self.recorded is not None and not self.recorded.md5)
 
     @property
-    def records(self) -> bool:
-        """Whether the import stage is written: also a partial one whose `meta` is not of this blob.
+    def is_stale(self) -> bool:
+        """Whether the `meta` of the import stage is missing, or about another blob.
 
-        So it is after `dvc import-url` by hand, and after `dvc update --no-download`.
+        So it is after `dvc import-url` by hand, after `dvc update`, and where a run was killed.
         """
-        stale = self.recorded is not None and not self.recorded.md5 and self.recorded.modified is None
-        return self.action is not Action.UNCHANGED or stale
+        return self.recorded is not None and self.recorded.modified is None
+
+    @property
+    def records(self) -> bool:
+        """Whether a partial import stage is written, also over one whose `meta` is not of this blob."""
+        return self.action is not Action.UNCHANGED or (self.is_stale and self.downloads)
+
+    @property
+    def describes(self) -> bool:
+        """Whether only the `meta` of a complete import stage is written."""
+        return self.is_stale and not self.downloads
 
     @property
     def data(self) -> Location | None:
@@ -70,14 +79,18 @@ class Plan:
         """What brings the data from here, in order; nothing when it is here, or was edited."""
         if self.downloads:
             return (Step("fetch", self.asset.name),)
+        if self.presence.is_damaged:
+            return (Step("verify", self.asset.name),)
         if self.presence.is_ready or self.is_edited:
             return ()
         if self.data is Location.CACHE:
             return (Step("checkout", self.asset.target),)
         if self.data is Location.TEAM:
             return (Step("pull", self.asset.target),)
-        if self.presence.archive.is_here:
+        if self.presence.archive is Location.WORKSPACE:
             return (Step("repro", self.asset.target),)
+        if self.presence.archive is Location.CACHE:
+            return Step("checkout", self.asset.stage), Step("repro", self.asset.target)
         if self.presence.archive is Location.TEAM:
             return Step("pull", self.asset.stage), Step("repro", self.asset.target)
         return (Step("fetch", self.asset.name),)  # upstream has it, whatever the team remote has
@@ -96,13 +109,13 @@ class Plan:
 
 
 class Step(NamedTuple):
-    """A verb, of DVC or `fetch`, and the target it is for."""
+    """A verb, of DVC or of `tools/`, and the target it is for."""
 
     verb: str
     target: str
 
 
-_VERBS = ("checkout", "pull", "repro", "fetch")  # in the order in which they are typed
+_VERBS = ("checkout", "pull", "repro", "fetch", "verify")  # in the order in which they are typed
 _FETCHING = "      goes on where it was interrupted, verifies, and unpacks on the way"
 _WITHOUT = "      with DVC alone; begins again from zero when it was interrupted"
 _WAITING = "      when the download is done: a commit before it makes the dvc pull of colleagues ask upstream"
@@ -142,7 +155,9 @@ class AddReport(Report):
             targets = [step.target for group in steps for step in group if step.verb == verb]
             if self.every and len(unzips) > 1 and unzips <= set(targets):
                 targets = ["unzip", *(target for target in targets if target not in unzips)]
-            if targets and verb == "fetch":
+            if targets and verb == "verify":
+                commands.append(f"tools/verify-asset {' '.join(targets)}")
+            elif targets and verb == "fetch":
                 commands.append(f"tools/fetch-asset {'--all' if self.every else ' '.join(targets)}")
             elif targets:
                 commands.append(f"dvc {verb} {' '.join(targets)}")
@@ -232,34 +247,21 @@ def sentence(plan: Plan, *, dry_run: bool = False) -> str:
         return f"unchanged upstream, {size(plan.presence.arrived)} of {size(now.size)} here{told}"
     if plan.downloads:
         return f"unchanged upstream, not downloaded yet, {size(now.size)}{told}"
+    if plan.presence.is_damaged:
+        return f"unchanged upstream; {edits.damage(plan.asset, plan.presence).message}"
     if plan.is_edited:
-        return f"unchanged upstream; {plan.asset.outputs[-1]} was edited: {_mends(plan)}"
+        choice = edits.choice(plan.asset, plan.presence)
+        return f"unchanged upstream; {plan.asset.outputs[-1]} was edited: {choice}"
     verbs = [step.verb for step in plan.steps]
     return {
         (): "unchanged upstream",
         ("checkout",): "unchanged upstream, and in the cache",
         ("pull",): "unchanged upstream, and on the team remote",
         ("pull", "repro"): "unchanged upstream, and its archive is on the team remote",
+        ("checkout", "repro"): "unchanged upstream, and its archive is in the cache",
         ("repro",): "unchanged upstream, not unzipped yet",
         ("fetch",): "unchanged upstream; it is not here, and the team remote cannot be asked",
     }[tuple(verbs)]
-
-
-def _mends(plan: Plan) -> str:
-    """How edits are kept, and how they are undone, as commands."""
-    stage, target = plan.asset.stage, plan.asset.target
-    bring = {
-        Location.WORKSPACE: "",
-        Location.CACHE: f"dvc checkout {stage} && ",
-    }.get(plan.presence.archive, f"tools/fetch-asset {plan.asset.name} --no-unzip && ")
-    keep = f"{bring if plan.asset.suffix else ''}dvc commit --force {target}"
-    if plan.data is Location.CACHE:
-        undo = f"dvc checkout --force {target}"
-    elif plan.asset.suffix and plan.presence.archive.is_here:
-        undo = f"dvc repro --force {target}"
-    else:
-        undo = f"dvc pull --force {target}"
-    return f"'{keep}' keeps that, '{undo}' undoes it"
 
 
 def difference(recorded: ImportStage | None, blob: Blob) -> str:

@@ -13,7 +13,7 @@ fetch
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,9 +37,9 @@ from datarepo.commands.transfer import (
 )
 from datarepo.console import few, size
 from datarepo.errors import BlobChangedError, Interruption, StageError, UsageError
-from datarepo.pipeline import catalogue, commit, dvc_lock, import_stage
+from datarepo.pipeline import catalogue, commit, dvc_lock, edits, import_stage
 from datarepo.pipeline.background import RepositoryProcess
-from datarepo.pipeline.location import Location, Presence
+from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.remotes import Remotes
 from datarepo.pipeline.repository import Arrival, Repository
 from datarepo.pipeline.root import find_root, part_files, writing
@@ -147,13 +147,15 @@ def fetch(
                 if plan.step in (Step.UNPACK, Step.DOWNLOAD)
             }
             reports = _run(job, process, plans, transfers, path)
+        packed = [plan for plan in plans if plan.asset.suffix and not (unzips or plan.presence.is_ready)]
+        unsettled = {plan.asset: _unsettled(root, process, plan) for plan in packed}
     used = catalogue.assets_in_use(root, known)
     changes = commit.changed(root, commit.paths(used))
     line = commit.asset_line(root, assets, used, changes)
     pending = [asset.name for asset in used if asset.stage in changes and _is_pending(root, asset)]
-    packed = [plan.asset for plan in plans if plan.asset.suffix and not (unzips or plan.presence.is_ready)]
-    targets = [asset.target for asset in packed]
-    return FetchReport(reports, targets, line, pending)
+    targets = [asset.target for asset, why in unsettled.items() if not why]
+    whys = {asset.name: why for asset, why in unsettled.items() if why}
+    return FetchReport(reports, targets, line, pending, whys)
 
 
 def wanted(root: Path, known: Catalogue, names: Iterable[str], *, every: bool) -> list[Asset]:
@@ -187,6 +189,8 @@ def _gather(
     for asset, stage in stages.items():
         presence = presences.get(asset, Presence())
         file = root / asset.file
+        if presence.file is Condition.DAMAGED or (unzips and presence.is_damaged):
+            raise edits.damage(asset, presence)
         if presence.in_the_way and not (path and path.exists() and path.samefile(file)):
             raise _in_the_way(asset, stage)
         plans.append(Plan(asset, stage, presence, decide(asset, presence, unzips=unzips)))
@@ -232,6 +236,22 @@ def _check_ownership(root: Path, process: RepositoryProcess, asset: Asset) -> No
             f"{asset.dir} holds what no record knows, and would be replaced: {few(files)}",
             "move it away; --force replaces it",
         )
+
+
+def _unsettled(root: Path, process: RepositoryProcess, plan: Plan) -> str:
+    """Why `dvc repro` is not the next step for contents that were not asked for; empty when it is.
+
+    Their archive is here by now.
+    """
+    asset, presence = plan.asset, replace(plan.presence, archive=Location.WORKSPACE)
+    if presence.is_damaged:
+        return edits.damage(asset, presence).message + f"; tools/verify-asset {asset.name} mends it"
+    if not (root / asset.dir).exists() or not (files := process.call(Repository.unrecorded, asset)):
+        return ""
+    if presence.contents is not None:
+        return f"{asset.dir} was edited: {edits.choice(asset, presence)}"
+    unzip = f"dvc repro {asset.target}"
+    return f"{asset.dir} holds what no record knows: {few(files)}; move that away, then run {unzip}"
 
 
 def _ask(root: Path, plans: Sequence[Plan]) -> tuple[dict[Asset, Address], dict[Asset, Blob]]:

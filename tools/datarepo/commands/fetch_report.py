@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +106,9 @@ class FetchReport(Report):
     targets: Sequence[str] = ()  # stages that are to unpack what was asked for without its contents
     commit: str = ""  # the command that commits what has changed
     pending: Sequence[str] = ()  # assets whose stages go with it, and whose archives are not here
+    unsettled: Mapping[str, str] = field(
+        default_factory=dict
+    )  # why the contents of an asset stay as they are
 
     @property
     def next(self) -> str:
@@ -116,7 +119,8 @@ class FetchReport(Report):
         """The lines of each asset, and what to run next."""
         for asset in self.assets:
             yield from asset.lines()
-        yield f"next: {self.next or 'nothing, it is here as it is recorded'}"
+        nothing = "nothing" if self.unsettled else "nothing, it is here as it is recorded"
+        yield f"next: {self.next or nothing}"
         if self.next and self.next == at_root(self.commit):
             if self.pending:
                 until = "until then the dvc pull of colleagues asks upstream"
@@ -125,9 +129,15 @@ class FetchReport(Report):
             yield "      shares it; tools/set-remote says where"
 
     def notes(self) -> Iterable[str]:
-        """The remark on each asset that has one."""
-        return [f"{report.asset.name}: {report.remark}" for report in self.assets if report.remark]
+        """The remark on each asset that has one, then what is in the way of contents."""
+        remarks = {report.asset.name: report.remark for report in self.assets if report.remark}
+        told = [*remarks.items(), *self.unsettled.items()]
+        return [f"{name}: {words}" for name, words in told]
 
     def document(self) -> dict[str, Any]:
         """Sizes in bytes, times in seconds."""
-        return {"assets": [asset.facts() for asset in self.assets], "next": self.next}
+        return {
+            "assets": [asset.facts() for asset in self.assets],
+            "unsettled": dict(self.unsettled),
+            "next": self.next,
+        }

@@ -180,6 +180,8 @@ def data(asset: Asset, recorded: ImportStage | None, presence: Presence) -> str:
     """Where data is now, and in which state, in at most 16 letters."""
     if recorded is None:
         return "not in use"
+    if presence.is_damaged:
+        return "damaged"
     if presence.in_the_way and asset.suffix:
         return "archive differs" if recorded.md5 else "not verified"
     has_archive = presence.archive.is_here
@@ -194,7 +196,7 @@ def data(asset: Asset, recorded: ImportStage | None, presence: Presence) -> str:
         return "modified"
     if recorded.md5 is None:
         return "to download"
-    if presence.condition is Condition.OTHER:
+    if presence.condition in (Condition.OTHER, Condition.DAMAGED):
         return "another version"
     if Location.CACHE in (presence.contents, None if asset.suffix else presence.archive):
         return "in the cache"
@@ -233,6 +235,8 @@ class ListReport(Report):
         failures = {row.asset.source: row.failure for row in self.rows if row.failure}  # told once each
         for failure in failures.values():
             yield failure.message + (f": {failure.hint}" if failure.hint else "")
+        if damaged := [row.asset.name for row in self.rows if row.data == "damaged"]:
+            yield f"damaged: {', '.join(damaged)}; tools/verify-asset {' '.join(damaged)} mends it"
         away = [row.asset for row in self.rows if row.data == "not here"]
         if away:
             names = [asset.name for asset in away]

@@ -18,8 +18,8 @@ from datarepo.azure.blob import Blob
 from datarepo.azure.part_file import PartFile
 from datarepo.commands.report import Report
 from datarepo.console import size
-from datarepo.errors import SasError, StageError, UsageError
-from datarepo.pipeline import catalogue, commit, dvc_lock, import_stage
+from datarepo.errors import BlobNotFoundError, RepositoryError, SasError, StageError, UsageError
+from datarepo.pipeline import catalogue, commit, dvc_lock, edits, import_stage
 from datarepo.pipeline.location import Location
 from datarepo.pipeline.remotes import Remotes
 from datarepo.pipeline.repository import Repository
@@ -150,19 +150,22 @@ def _discard(root: Path, asset: Asset) -> None:
 def free_archives(names: Iterable[str], *, force: bool = False) -> FreedReport:
     """Free the archives of the named assets in workspace and cache; stages and contents stay.
 
-    Raises StageError, and deletes nothing, when the contents of one are not unpacked and cached, or
-    when neither upstream nor the team remote still has its archive, unless `force` for the latter.
+    Raises StageError, and deletes nothing, when the contents of one are not unpacked and cached, or are
+    damaged, or when nobody says that they still have its archive, unless `force` for the latter.
     """
     root, names = find_root(), list(names)
     with _alone_with(root, names):
         known = catalogue.load(root)
         stages = {asset: _stage(root, asset) for asset in known.find(names)}
         repository = Repository(root)
+        presences = repository.look(stages)
         for asset, stage in stages.items():
+            if presences[asset].is_damaged:
+                raise edits.damage(asset, presences[asset])
             if not repository.has_contents(asset, stage):
                 raise StageError(
                     f"the contents of {asset.name} are not unpacked and cached, so its archive is needed",
-                    f"dvc repro unzip@{asset.name} unpacks it",
+                    f"tools/fetch-asset {asset.name} unpacks it",
                 )
         places = dict.fromkeys(stages, Location.UNKNOWN) if force else _elsewhere(root, repository, stages)
         archives = {asset: stage.md5 or "" for asset, stage in stages.items()}
@@ -187,21 +190,30 @@ def _elsewhere(
 ) -> dict[Asset, Location]:
     """Where each archive is had again, upstream or from the team remote; StageError when nowhere."""
     remotes = Remotes(root)
-    silence = ""
+    answers: Mapping[str, Blob | RepositoryError]
     try:
-        addresses = {asset.name: remotes.address(asset) for asset in stages}
-        answers = blob.try_ask(addresses)
+        answers = blob.try_ask({asset.name: remotes.address(asset) for asset in stages})
     except SasError as error:  # it opens nothing: the team remote is left
-        answers, silence = {}, f" (upstream was not asked: {error.message})"
+        answers = {asset.name: error for asset in stages}
     away = {
         asset: stage
         for asset, stage in stages.items()
-        if not (isinstance(answer := answers.get(asset.name), Blob) and stage.describes(answer))
+        if not (isinstance(answer := answers[asset.name], Blob) and stage.describes(answer))
     }
     presences = repository.ask_team(away, repository.look(away)) if away else {}
-    if lost := [asset.name for asset in away if presences[asset].archive is not Location.TEAM]:
+    lost = {asset.name: presences[asset].archive for asset in away}
+    lost = {name: place for name, place in lost.items() if place is not Location.TEAM}
+    if lost:
+        silent = [
+            answer.message
+            for name in lost
+            if isinstance(answer := answers[name], RepositoryError)
+            and not isinstance(answer, BlobNotFoundError)
+        ]
+        upstream = f"upstream cannot be asked ({silent[0]})" if silent else "upstream has it no more"
+        team = "cannot be asked" if Location.UNKNOWN in lost.values() else "does not have it"
         raise StageError(
-            f"neither upstream nor the team remote has the archive of {', '.join(lost)} any more{silence}",
+            f"the archive of {', '.join(lost)} might never come back: {upstream}, and the team remote {team}",
             "dvc push brings it to the team remote; --force deletes it for good",
         )
     return {asset: Location.TEAM if asset in away else Location.UPSTREAM for asset in stages}

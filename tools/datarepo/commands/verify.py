@@ -4,7 +4,7 @@ verify
 ├── examine         the bytes of all assets against the record
 ├── _Run._mend      asset by asset: its archive, the list of its contents, these; each from the first of
 │   ├── _Run._workspace             a file that is sound, though its object is not
-│   ├── _Run._archive               unpacked again, as far as it is needed
+│   ├── _Run._archive               members unpacked again, as far as they are needed
 │   ├── Objects.fetch               the team remote
 │   └── _Run._archive_from_upstream
 └── _Run._verdict   what could not be mended goes out of the cache
@@ -61,6 +61,7 @@ class Verdict:
     size: int = 0
     absent: int = 0
     damaged: dict[str, str | None] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
     modified: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -71,7 +72,7 @@ class Verdict:
 
     def lines(self) -> Iterable[str]:
         """The sum, then a line for each file that is not as recorded."""
-        differing = self.lost + len(self.modified)
+        differing = self.lost + len(self.missing) + len(self.modified)
         state = f"{differing} not as recorded" if differing else "mended" if self.damaged else "sound"
         files = "1 file" if self.files == 1 else f"{self.files} files"
         absent = f"; {self.absent} not here" if self.absent else ""
@@ -80,6 +81,7 @@ class Verdict:
         )
         for path, source in self.damaged.items():
             yield f"  damaged: {path}; " + (f"mended from {source}" if source else "there is no sound copy")
+        yield from (f"  missing: {path}; the cache has it" for path in self.missing)
         yield from (f"  modified: {path}; left as it is" for path in self.modified)
         yield from (f"  not recorded: {path}; left as it is" for path in self.unknown)
 
@@ -93,16 +95,19 @@ class VerifyReport(Report):
     @property
     def exit_code(self) -> int:
         """1 when something here is not as recorded, and stays so."""
-        return int(any(verdict.lost or verdict.modified for verdict in self.verdicts))
+        return int(any(each.lost or each.missing or each.modified for each in self.verdicts))
 
     @property
     def next(self) -> dict[str, str]:
         """The commands to run next, each with what it is for."""
         lost = [verdict.name for verdict in self.verdicts if verdict.lost]
+        missing = [path for verdict in self.verdicts for path in verdict.missing]
         modified = [path for verdict in self.verdicts for path in verdict.modified]
         steps = {}
         if lost:
             steps[at_root(f"tools/verify-asset {' '.join(lost)}")] = "when a colleague has run 'dvc push'"
+        if missing:
+            steps[at_root(f"dvc checkout {shlex.join(missing)}")] = "brings them back"
         if modified:
             steps[at_root(f"dvc checkout --force {shlex.join(modified)}")] = "drops these edits"
         return steps
@@ -157,6 +162,7 @@ class _Run:
         self._files: dict[Asset, dict[str, list[str]]] = {}
         self._findings: dict[str, Finding] = {}
         self._mended: dict[str, str] = {}
+        self._downloads: list[PartFile] = []
         self._others: set[str] = set()  # paths at which another version lies that the cache has
 
     def verify(self, assets: Sequence[Asset]) -> list[Verdict]:
@@ -170,6 +176,10 @@ class _Run:
         for asset in assets:
             self._mend_archive(asset)
             self._mend_contents(asset)
+            for (
+                part_file
+            ) in self._downloads:  # what they hold is in its place by now, or not what it should be
+                part_file.discard()
         return [self._verdict(asset) for asset in assets]
 
     def _recorded(self, asset: Asset) -> dict[str, list[str]]:
@@ -209,14 +219,22 @@ class _Run:
                 every.setdefault(oid, []).extend(paths)
         known = {oid: finding.files.keys() for oid, finding in self._findings.items()}
         files = {oid: paths for oid, paths in every.items() if oid not in known or {*paths} - known[oid]}
-        self._findings |= examine(self._objects, files, self._progress)
+        found = examine(self._objects, files, self._progress)
+        if lacking := [oid for oid, finding in found.items() if finding.is_lacking]:
+            places = self._objects.places(lacking)  # of what shares them, which is to be mended with them
+            shared = {oid: [*found[oid].files, *(places[oid] - found[oid].files.keys())] for oid in lacking}
+            found |= examine(self._objects, shared, self._progress)
+        self._findings |= found
 
     def _mend_archive(self, asset: Asset) -> None:
         stage = self._stages.get(asset)
         if stage and stage.md5:
-            findings = [self._findings[stage.md5]]
-            self._mend(asset, findings, {"the workspace": self._workspace, "the team remote": self._team})
-            self._fetch(asset, findings)
+            sources: dict[str, Source] = {
+                "the workspace": self._workspace,
+                "the team remote": self._team,
+                "upstream": lambda lacking: dict.fromkeys(lacking, str(self._downloaded(asset))),
+            }
+            self._mend(asset, [self._findings[stage.md5]], sources)
 
     def _mend_contents(self, asset: Asset) -> None:
         stage, made = self._stages.get(asset), self._made.get(asset.name)
@@ -260,7 +278,8 @@ class _Run:
                 if file in read and read[file].md5 == oid.removesuffix(".dir")
             }
             if sound:
-                with self._repository.holding(asset):
+                linked = {path for oid in sound for path in lacking[oid].linked}
+                with self._repository.holding(asset, linked - self._paths(asset)):
                     for oid, file in sound.items():
                         self._objects.put(lacking.pop(oid), file)
                         self._mended[oid] = name
@@ -284,8 +303,10 @@ class _Run:
         made = self._made[asset.name]
         places = (Path(self._objects.path(made.archive)), self._root / asset.file)
         archive = next((place for place in places if place.exists()), None)
-        if archive is None:
-            return {}
+        return self._unpacked(asset, archive, lacking) if archive else {}
+
+    def _unpacked(self, asset: Asset, archive: Path, lacking: Mapping[str, Finding]) -> dict[str, str]:
+        made = self._made[asset.name]
         tree = self._work / "tree"
         tree.mkdir()
         oids = self._objects.contents(made.contents)
@@ -304,36 +325,31 @@ class _Run:
         return {oid: str(tree / path) for oid, (_, path) in members.items()}
 
     def _archive_from_upstream(self, asset: Asset, lacking: Mapping[str, Finding]) -> dict[str, str]:
-        """The same, from an archive that is not here."""
-        archive = self._made[asset.name].archive
-        if self._findings[archive].is_here:
+        """The same, from an archive that is not here, and does not come to stay: it may have been freed."""
+        if self._findings[self._made[asset.name].archive].is_here:
             return {}
-        self._fetch(asset, [Finding(archive, stored="")])
-        return self._archive(asset, lacking)
+        return self._unpacked(asset, self._downloaded(asset), lacking)
 
-    def _fetch(self, asset: Asset, findings: Sequence[Finding]) -> None:
-        """Mend an archive from upstream."""
+    def _downloaded(self, asset: Asset) -> Path:
+        """The archive from upstream, in its part file."""
         part_file = PartFile(part_files(self._root), asset.name)
-
-        def bring(lacking: Mapping[str, Finding]) -> dict[str, str]:
-            [oid] = lacking
-            address = Remotes(self._root).address(asset)
-            blob = blobs.ask({asset.name: address})[asset.name]
-            if not self._stages[asset].describes(blob):
-                raise BlobChangedError(f"the blob has changed since {asset.stage} recorded it")
-            advance = self._progress.task(asset.name, blob.size, part_file.start(blob).here)
-            job = Job(self._root, JOBS, RateLimit(None), unzips=False, arrived=advance, unpacked=advance)
-            with part_file.locked(), from_blob(job, asset, address, blob)(part_file) as incoming:
-                incoming.bring()
-            return {oid: str(part_file.path)}
-
-        self._mend(asset, findings, {"upstream": bring})
-        if part_file.arrived == self._stages[asset].size:  # in the cache by now, or not what it should be
-            part_file.discard()
+        address = Remotes(self._root).address(asset)
+        blob = blobs.ask({asset.name: address})[asset.name]
+        if not self._stages[asset].describes(blob):
+            raise BlobChangedError(f"the blob has changed since {asset.stage} recorded it")
+        advance = self._progress.task(asset.name, blob.size, part_file.start(blob).here)
+        job = Job(self._root, JOBS, RateLimit(None), unzips=False, arrived=advance, unpacked=advance)
+        with part_file.locked(), from_blob(job, asset, address, blob)(part_file) as incoming:
+            incoming.bring()
+        self._downloads.append(part_file)
+        return part_file.path
 
     def _verdict(self, asset: Asset) -> Verdict:
         """What was found of an asset; what could not be mended goes out of the cache."""
         verdict = Verdict(asset.name)
+        contents = self._paths(asset) - {f"{self._root}/{asset.file}"}
+        gone = {path for path in contents if not os.path.lexists(path)}
+        missing = gone if gone < contents else set()  # else there is no folder: the cache alone has them
         for oid, paths in self._files[asset].items():
             finding = self._findings[oid]
             here = [path for path in paths if finding.files[path] is not None]
@@ -345,20 +361,26 @@ class _Run:
                 for name in names or [f"{asset.dir}/ (the list of its files)"]:
                     verdict.damaged[name] = self._mended.get(oid)
             if finding.is_lacking and oid not in self._mended:
-                with self._repository.holding(asset):
+                with self._repository.holding(asset, finding.linked - self._paths(asset)):
                     self._objects.take_out(finding)
             else:
+                if finding.is_here:
+                    verdict.missing += map(self._shown, missing.intersection(paths))
                 modified = [path for path in finding.modified if path in paths]
                 self._objects.forget(modified)
                 verdict.modified += map(self._shown, modified)
+        verdict.missing.sort()
         made = self._made.get(asset.name)
         if made and asset.dir not in self._others and self._objects.contents(made.contents) is not None:
-            recorded = {path for paths in self._files[asset].values() for path in paths}
             folders = os.walk(self._root / asset.dir)
-            others = {f"{top}/{name}" for top, _, names in folders for name in names} - recorded
+            others = {f"{top}/{name}" for top, _, names in folders for name in names} - self._paths(asset)
             known = others and others.intersection(self._objects.files(f"{self._root}/{asset.dir}"))
             verdict.unknown = sorted(map(self._shown, known))
         return verdict
+
+    def _paths(self, asset: Asset) -> set[str]:
+        """The files that are recorded of an asset."""
+        return {path for paths in self._files[asset].values() for path in paths}
 
     def _shown(self, path: str) -> str:
         return path.removeprefix(f"{self._root}/")

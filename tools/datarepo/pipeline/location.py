@@ -28,6 +28,7 @@ class Condition(Enum):
     MISSING = "missing"
     AS_RECORDED = "as recorded"
     OTHER = "another version"  # one that the cache has as well, so that nothing is lost with it
+    DAMAGED = "damaged"  # a link into the cache, whose object is not any more what it was
     MODIFIED = "modified"  # nothing that DVC keeps
 
 
@@ -38,14 +39,25 @@ class Presence:
     `archive` is the archive that the import stage records, `contents` what `dvc.lock` records as made of
     just that archive, None where it records nothing or there is nothing to unpack; `condition` is that
     of the contents in the workspace, or of the file that is no archive. `arrived` are the bytes of a part
-    file; `in_the_way` tells that something else stands where the archive belongs.
+    file; `file` is the condition of what lies where the archive belongs.
     """
 
     archive: Location = Location.UPSTREAM
     contents: Location | None = None
     condition: Condition = Condition.MISSING
     arrived: int = 0
-    in_the_way: bool = False
+    file: Condition = Condition.MISSING
+
+    @property
+    def in_the_way(self) -> bool:
+        """Whether something of the user's stands where the archive belongs."""
+        return self.file is Condition.MODIFIED
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether what is recorded lies here, and `tools/verify-asset` is to mend it."""
+        damaged = Condition.DAMAGED
+        return self.file is damaged or (self.contents is not None and self.condition is damaged)
 
     @property
     def is_ready(self) -> bool:

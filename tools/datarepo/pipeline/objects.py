@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datarepo.archives.extract import TINY
+from datarepo.atomic_file import replace_text
 from datarepo.azure.blob import DEADLINE
 from datarepo.console import first_line, note
 from datarepo.deadline import within
@@ -48,8 +49,8 @@ class Digest(NamedTuple):
 class Finding:
     """What the bytes say of an object and of the workspace's files that are recorded with it.
 
-    An md5 is None where there is no file. `linked` are the files that are the object itself; `size` is
-    in bytes.
+    An md5 is None where there is no file. `linked` are the files that are the object itself, or what was
+    taken out of the cache in its place; `size` is in bytes.
     """
 
     oid: str
@@ -166,7 +167,11 @@ def examine(objects: Objects, files: Mapping[str, Sequence[str]], progress: Prog
     findings = {}
     for oid, paths in files.items():
         stored, here = read.get(places[oid]), {path: read[path] for path in paths if path in read}
-        linked = frozenset(path for path, file in here.items() if stored and file.inode == stored.inode)
+        linked = frozenset(
+            path
+            for path, file in here.items()
+            if (stored and file.inode == stored.inode) or file.md5 == objects.taken_out.get(oid)
+        )
         md5s = {path: here[path].md5 if path in here else None for path in paths}
         size = next((file.size for file in (stored, *here.values()) if file), 0)
         findings[oid] = Finding(oid, stored.md5 if stored else None, md5s, linked, size)
@@ -174,12 +179,22 @@ def examine(objects: Objects, files: Mapping[str, Sequence[str]], progress: Prog
 
 
 class Objects:
-    """The cache of a repository."""
+    """The cache of a repository.
+
+    `taken_out` are the md5s of damaged bytes that were taken out of it, by the objects in whose place they
+    were: a file of the workspace that still has them is no edit.
+    """
 
     def __init__(self, dvc: Any) -> None:  # noqa: ANN401  # DVC publishes no types
         self._dvc = dvc
         self._cache = dvc.cache.local
         self._is_team_lost = False
+        self._scratch = Path(dvc.tmp_dir) / "verify"
+        self._record = self._scratch.with_name("damaged.json")
+        try:
+            self.taken_out: dict[str, str] = json.loads(self._record.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            self.taken_out = {}
 
     def path(self, oid: str) -> str:
         """Where the cache has an object."""
@@ -194,6 +209,26 @@ class Objects:
         if f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}.dir" != oid:
             return None
         return {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
+
+    def is_damage(self, file: str, md5: str, oid: str) -> bool:
+        """Whether a file of the workspace, of that md5, differs because its object is damaged, or was."""
+        with contextlib.suppress(FileNotFoundError):  # there may be no object
+            if os.path.samefile(file, self.path(oid)):  # noqa: PTH121  # as above
+                return True
+        return self.taken_out.get(oid) == md5
+
+    def places(self, oids: Collection[str]) -> dict[str, set[str]]:
+        """Where outputs of the repository should have files of those objects, by what is recorded."""
+        found: dict[str, set[str]] = {oid: set() for oid in oids}
+        for out in self._dvc.index.outs:
+            if out.hash_info and out.is_in_repo:
+                files = {"": out.hash_info.value}
+                if out.hash_info.isdir:
+                    files = self.contents(out.hash_info.value) or {}
+                for path, oid in files.items():
+                    if oid in found:
+                        found[oid].add(os.path.join(out.fs_path, path) if path else out.fs_path)  # noqa: PTH118  # as above
+        return found
 
     def files(self, folder: str) -> list[str]:
         """The files below a folder of the workspace that DVC does not ignore."""
@@ -234,31 +269,49 @@ class Objects:
         The links go first: whoever is killed in between leaves sound files to mend the object from.
         """
         path = Path(self.path(finding.oid))
-        beside, link = (path.with_name(f".{path.name}.{what}") for what in ("new", "link"))
+        beside = path.with_name(f".{path.name}.new")
         self._cache.makedirs(str(path.parent))
-        for left in (beside, link):
-            left.unlink(missing_ok=True)  # of a killed run
-        if "hardlink" in self._cache.cache_types and Path(file).stat().st_dev == path.parent.stat().st_dev:
-            os.link(file, beside)
-        else:
-            shutil.copyfile(file, beside)
+        self._bring(Path(file), beside)
         self._cache.protect(str(beside))
         for name in map(Path, finding.linked):
             if not name.is_symlink():
-                os.link(beside, link)
-                link.replace(name)
+                copy = self._beside(name)
+                self._bring(beside, copy)
+                copy.replace(name)
         beside.replace(path)
+        if self.taken_out.pop(finding.oid, None) is not None:
+            self._save()
+
+    def _bring(self, file: Path, to: Path) -> None:
+        """Give a file a second name, or a copy where the cache does not link hard."""
+        to.unlink(missing_ok=True)  # of a killed run
+        if "hardlink" in self._cache.cache_types and file.stat().st_dev == to.parent.stat().st_dev:
+            os.link(file, to)
+        else:
+            shutil.copyfile(file, to)
 
     def take_out(self, finding: Finding) -> None:
         """Remove a damaged object from the cache; a file that was linked to it keeps the bytes."""
         path = Path(self.path(finding.oid))
+        if finding.stored is not None:
+            self.taken_out[finding.oid] = finding.stored
+            self._save()
         for name in map(Path, finding.linked):
             if name.is_symlink():
-                copy = name.with_name(f".{name.name}.kept")
+                copy = self._beside(name)
                 shutil.copyfile(path, copy)
                 copy.replace(name)
         path.unlink(missing_ok=True)
         self.forget(finding.files)
+
+    def _beside(self, file: Path) -> Path:
+        """Where a file of the workspace is written before it gets its name: out of DVC's sight, if it can."""
+        self._scratch.mkdir(exist_ok=True)
+        near = self._scratch.stat().st_dev == file.parent.stat().st_dev
+        return (self._scratch if near else file.parent) / f".{file.name}.new"
+
+    def _save(self) -> None:
+        replace_text(self._record, json.dumps(self.taken_out), scratch=self._scratch)
 
     def forget(self, files: Iterable[str]) -> None:
         """Let DVC read files of the workspace anew, whatever its state database says of them."""

@@ -2,6 +2,7 @@
 
 Repository
 ├── record         blobs in import stages, partial: for any number of assets under one lock
+├── describe       what the service says of blobs, in import stages that are complete
 ├── complete       archives and contents that have arrived, as `dvc repro` would
 ├── look           what is on this machine of each asset
 ├── unrecorded     the files in an asset's folder that DVC keeps nowhere
@@ -31,7 +32,7 @@ from datarepo.azure.part_file import PartFile
 from datarepo.console import few, first_line, note
 from datarepo.deadline import ask_all, within
 from datarepo.errors import RepositoryError, StageError
-from datarepo.pipeline import catalogue, commit, dvc_lock, git_ignore, import_stage, state
+from datarepo.pipeline import catalogue, commit, dvc_lock, edits, git_ignore, import_stage, state
 from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.objects import Objects
 from datarepo.pipeline.root import part_files, scratch
@@ -94,6 +95,14 @@ class Repository:
                     if self._is_kept(asset.file):
                         self._remove(asset.file)  # a link, of which the cache has the bytes
                 self._dump(out.stage, blob)
+
+    def describe(self, blobs: Mapping[Asset, Blob]) -> None:
+        """Renew the `meta` of the import stages of just these blobs, and nothing else."""
+        with self._working_on("import"):
+            for asset, blob in blobs.items():
+                stage = self.output(asset).stage
+                stage.meta = import_stage.meta(blob)
+                self._dump(stage)
 
     def _create(self, asset: Asset) -> Any:  # noqa: ANN401  # DVC publishes no types
         from dvc.utils import resolve_paths
@@ -234,13 +243,16 @@ class Repository:
         if not (self._root / asset.dir).is_dir():
             return [asset.dir] if self._is_there(asset.dir) else []
         ignored = self._ignored(asset.dir)
-        if self._condition(asset.dir, None, made.contents if made else None) is not Condition.MODIFIED:
+        condition = self._condition(asset.dir, None, made.contents if made else None)
+        if condition not in (Condition.MODIFIED, Condition.DAMAGED):
             return ignored
         recorded = (made and self.objects().contents(made.contents)) or {}
         ours = PartFile(part_files(self._root), asset.name).unpacked
-        there = {"/".join(key): info.value for key, _, info in self._content(asset.dir)}
-        unknown = {name for name, md5 in there.items() if md5 not in (recorded.get(name), ours.get(name))}
-        return sorted(unknown.union(ignored))
+        content = self._content(asset.dir)
+        there = _md5s(content).items()
+        unknown = {name for name, md5 in there if md5 not in (recorded.get(name), ours.get(name))}
+        damaged = self._damaged(asset.dir, content, made.contents) if made else ()
+        return sorted(unknown.difference(damaged).union(ignored))
 
     def _ignored(self, path: str) -> list[str]:
         """The files below a folder that DVC does not see, in order: it would delete them with the folder."""
@@ -275,7 +287,7 @@ class Repository:
     def _check_may_go(self, asset: Asset, path: str) -> None:
         """Raise StageError when something at a path of the asset would be lost with it."""
         if not self._is_kept(path):
-            raise _not_kept(asset, path)
+            raise self._not_kept(asset, path)
         if ignored := self._ignored(path):
             raise StageError(
                 f"{path} holds what DVC ignores, and would go with it: {few(ignored)}",
@@ -315,13 +327,25 @@ class Repository:
                         "--force frees the archive regardless",
                     )
                 if self._is_there(asset.file) and not self._is_kept(asset.file):
-                    raise _not_kept(asset, asset.file)
+                    raise self._not_kept(asset, asset.file)
             return {
                 asset: _delete(
                     [self._root / asset.file, *([] if md5 in shared else [Path(cache.oid_to_path(md5))])]
                 )
                 for asset, md5 in archives.items()
             }
+
+    def _not_kept(self, asset: Asset, path: str) -> StageError:
+        """The error of what the cache does not have, with what brings it there."""
+        stage = import_stage.read(self._root, asset)
+        presence = self.look({asset: stage})[asset]
+        if path == asset.file:  # which `dvc commit` would tie to the blob that is upstream now
+            way = f"tools/verify-asset {asset.name} puts it there, if it is the recorded archive"
+        elif presence.is_damaged:
+            way = f"it is damaged, and tools/verify-asset {asset.name} mends it"
+        else:
+            way = f"'{edits.keeping(asset, presence.archive)}' keeps it"
+        return StageError(f"{path} holds what the cache does not have", f"{way}; --force deletes it")
 
     def _oids(self, outs: Iterable[Any]) -> set[str]:
         """The objects of outputs, with the files of those that are folders."""
@@ -342,18 +366,17 @@ class Repository:
         return {asset: self._presence(asset, stage, made.get(asset.name)) for asset, stage in stages.items()}
 
     def _presence(self, asset: Asset, stage: ImportStage | None, made: Unzipped | None) -> Presence:
-        archive, condition = self._find(asset.file, stage.md5 if stage else None)
-        in_the_way = condition is Condition.MODIFIED
+        archive, file = self._find(asset.file, stage.md5 if stage else None)
         arrived = PartFile(part_files(self._root), asset.name).arrived
         if archive is Location.UPSTREAM and arrived:
             archive = Location.PART_FILE
         if not asset.suffix:
-            return Presence(archive, None, condition, arrived, in_the_way)
+            return Presence(archive, None, file, arrived, file)
         if made and stage and made.archive == stage.md5:
             contents, condition = self._find(asset.dir, made.contents)
-            return Presence(archive, contents, condition, arrived, in_the_way)
+            return Presence(archive, contents, condition, arrived, file)
         condition = self._condition(asset.dir, None, made.contents if made else None)
-        return Presence(archive, None, condition, arrived, in_the_way)
+        return Presence(archive, None, condition, arrived, file)
 
     def _find(self, path: str, oid: str | None) -> tuple[Location, Condition]:
         """Where on this machine recorded data is, and how what lies at its path compares with it."""
@@ -370,12 +393,27 @@ class Repository:
         if oid is None and full.is_file() and not full.is_symlink() and full.stat().st_nlink == 1:
             return Condition.MODIFIED  # no link into the cache: it may be long to read
         try:
-            value = self._content(path).hash_info.value
+            content = self._content(path)
         except StageError:
             return Condition.MODIFIED
+        value = content.hash_info.value
         if value == oid:
             return Condition.AS_RECORDED
-        return Condition.OTHER if value == former or self._is_cached(value) else Condition.MODIFIED
+        if value == former or self._is_cached(value):
+            return Condition.OTHER
+        recorded = oid or former
+        if recorded and list(self._damaged(path, content, recorded)):
+            return Condition.DAMAGED
+        return Condition.MODIFIED
+
+    def _damaged(self, path: str, content: Any, oid: str) -> Iterator[str]:  # noqa: ANN401  # DVC publishes no types
+        """The files of what lies at a path, and was recorded as that object, that are no edits but damage."""
+        objects, full = self.objects(), str(self._root / path)
+        recorded = (objects.contents(oid) or {}) if content.hash_info.isdir else {"": oid}
+        for name, md5 in _md5s(content).items():
+            was = recorded.get(name, md5)
+            if md5 != was and objects.is_damage(os.path.join(full, name) if name else full, md5, was):  # noqa: PTH118  # 100,000 of them
+                yield name
 
     def holds_another(self, path: str, oid: str) -> bool:
         """Whether a version lies at a path that is not the recorded one, and that the cache has as well."""
@@ -399,13 +437,10 @@ class Repository:
 
     def _is_kept(self, path: str) -> bool:
         """Whether the cache has every file at a path: a killed run may have removed some of a folder."""
-        from dvc_data.hashfile.tree import Tree
         from dvc_objects.errors import ObjectFormatError
 
-        content = self._content(path)
-        infos = [info for _, _, info in content] if isinstance(content, Tree) else [content.hash_info]
         try:
-            for oid in {info.value for info in infos}:
+            for oid in set(_md5s(self._content(path)).values()):
                 self._dvc.cache.local.check(oid)
         except (FileNotFoundError, ObjectFormatError):
             return False
@@ -476,9 +511,9 @@ class Repository:
         return Objects(self._dvc)
 
     @contextlib.contextmanager
-    def holding(self, asset: Asset) -> Iterator[None]:
-        """Keep other DVC commands from an asset, and from the cache."""
-        with self._working_on(asset.name), self._alone_with(list(asset.outputs)):
+    def holding(self, asset: Asset, others: Iterable[str] = ()) -> Iterator[None]:
+        """Keep other DVC commands from an asset, from other paths, and from the cache."""
+        with self._working_on(asset.name), self._alone_with([*asset.outputs, *others]):
             yield
 
     @contextlib.contextmanager
@@ -546,6 +581,13 @@ class _WithoutDangling:
             yield folder, folders, [name for name in names if (Path(folder) / name).exists()]
 
 
+def _md5s(content: Any) -> dict[str, str]:  # noqa: ANN401  # DVC publishes no types
+    """The md5 of each file of a folder by its path in it; of a file, under no name."""
+    if not content.hash_info.isdir:
+        return {"": content.hash_info.value}
+    return {"/".join(key): info.value for key, _, info in content}
+
+
 def check_unchanged(root: Path, asset: Asset, stage: ImportStage) -> None:
     """Raise StageError when an asset's import stage is not any more what it was."""
     if import_stage.read(root, asset) != stage:
@@ -553,13 +595,6 @@ def check_unchanged(root: Path, asset: Asset, stage: ImportStage) -> None:
             f"{asset.stage} has changed since this command began: tools/add-asset or git has written it",
             "run the same command again; what has arrived is used as far as it is of the new version",
         )
-
-
-def _not_kept(asset: Asset, path: str) -> StageError:
-    keeping = f"'dvc commit --force unzip@{asset.name}' keeps it"
-    if path == asset.file:  # which `dvc commit` would tie to the blob that is upstream now
-        keeping = f"tools/verify-asset {asset.name} puts it there, if it is the recorded archive"
-    return StageError(f"{path} holds what the cache does not have", f"{keeping}; --force deletes it")
 
 
 def _delete(paths: Iterable[Path]) -> int:

@@ -1,0 +1,44 @@
+"""Data that is not as recorded: the commands that keep an edit, undo it, or mend damage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datarepo.errors import StageError
+from datarepo.pipeline.location import Condition, Location
+
+if TYPE_CHECKING:
+    from datarepo.pipeline.catalogue import Asset
+    from datarepo.pipeline.location import Presence
+
+
+def keeping(asset: Asset, archive: Location) -> str:
+    """The command that records what was edited; DVC wants the archive in the workspace with it."""
+    if not asset.suffix or archive is Location.WORKSPACE:
+        bring = ""
+    elif archive is Location.CACHE:
+        bring = f"dvc checkout {asset.stage} && "
+    else:
+        bring = f"tools/fetch-asset {asset.name} --no-unzip && "
+    return f"{bring}dvc commit --force {asset.target}"
+
+
+def choice(asset: Asset, presence: Presence) -> str:
+    """How edits of recorded data are kept, and how they are undone."""
+    if Location.CACHE in (presence.contents, None if asset.suffix else presence.archive):
+        undo = f"dvc checkout --force {asset.target}"
+    elif asset.suffix and presence.archive.is_here:
+        undo = f"dvc repro --force {asset.target}"
+    else:
+        undo = f"dvc pull --force {asset.target}"
+    return f"'{keeping(asset, presence.archive)}' keeps that, '{undo}' undoes it"
+
+
+def damage(asset: Asset, presence: Presence) -> StageError:
+    """The error of damaged data, which nobody should build on."""
+    path = asset.file if presence.file is Condition.DAMAGED else asset.dir
+    return StageError(
+        f"{path} is damaged: it was written to through its link into the cache, or the disk has failed",
+        f"tools/verify-asset {asset.name} mends it; if that finds no sound copy, move {path} away, then run"
+        " the same command again",
+    )
