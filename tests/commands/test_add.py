@@ -571,6 +571,10 @@ def test_a_damaged_archive_is_not_taken_for_the_users(clone: Clone, upstream: Az
     verified = clone.tool("verify-asset", "vqa")
     again = clone.tool("add-asset", "vqa")
     clone.ok("mv", "archives/vqa.zip", "../aside")
+    write_through(clone.path / "data/vqa/train.label.tsv")
+    (clone.path / "data/vqa/notes.txt").write_text("mine")
+    edited = clone.tool("add-asset", "vqa")
+    clone.ok("rm", "data/vqa/notes.txt")
     renewed = clone.tool("add-asset", "vqa")
     clone.ok("tools/fetch-asset", "vqa")
 
@@ -578,7 +582,8 @@ def test_a_damaged_archive_is_not_taken_for_the_users(clone: Clone, upstream: Az
         assert (result.code, result.stdout) == (1, "")
         assert result.error.startswith("error: archives/vqa.zip is damaged: ")
         assert "if that finds no sound copy, move archives/vqa.zip away" in result.stderr
-    assert (verified.code, renewed.code) == (1, 0)
+    assert (verified.code, edited.code, renewed.code) == (1, 1, 0)
+    assert edited.error.endswith(" and the next step would replace the folder: notes.txt")
     assert clone.tree("data/vqa") == samples.tree("vqa", edition=2)
 
 

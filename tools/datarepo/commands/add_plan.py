@@ -105,7 +105,8 @@ class Plan:
     @property
     def replaces(self) -> bool:
         """Whether these steps replace what lies in the asset's folder and no record describes."""
-        return bool(self.steps) and self.presence.condition is Condition.MODIFIED
+        replacing = [step for step in self.steps if step.verb != "verify"]
+        return bool(replacing) and self.presence.condition in (Condition.MODIFIED, Condition.DAMAGED)
 
 
 class Step(NamedTuple):
