@@ -46,6 +46,21 @@ def test_a_user_without_name_and_home_is_told_what_dvc_needs(clone: Clone) -> No
 
 
 @pytest.mark.skipif(not has_user_namespaces(), reason="no user namespaces on this machine")
+def test_a_user_without_any_home_gets_one_in_the_clone(clone: Clone) -> None:
+    """HOME is not set, and nobody knows the user's: DVC has none for its configuration either."""
+    needs = f"export USER=54321 HOME={clone.path}/.dvc/tmp/home"
+    homeless = ["env", "-u", "HOME", *NAMELESS]
+
+    added = clone.run(*homeless, "tools/add-asset", "vqa")
+    without = clone.run(*homeless, "dvc", "status")
+    repro = clone.run(*homeless, "sh", "-c", f"{needs} && dvc repro")
+
+    assert (added.code, added.stderr) == (0, f"no name or no home for this user here; dvc needs: {needs}\n")
+    assert without.code != 0
+    assert repro.code == 0, repro.said
+
+
+@pytest.mark.skipif(not has_user_namespaces(), reason="no user namespaces on this machine")
 def test_a_line_that_is_completed_stays_as_it_is(untouched: Clone) -> None:
     """What is printed at Tab stands in the middle of it."""
     untouched.home.chmod(0o555)

@@ -303,7 +303,7 @@ def test_a_blob_that_is_no_archive_is_said(clone: Clone, upstream: Azurite) -> N
         1,
         f"error: vqa: {upstream.endpoint}/oscar/datasets/vqa.zip: not a zip archive but an HTML page, saved"
         " under an archive's name",
-        "hint: tell its publisher; or is it the wrong blob in params.yaml?",
+        "hint: is it the right blob? then tell its publisher",
     )
     assert clone.files() == before
 

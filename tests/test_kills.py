@@ -12,15 +12,16 @@ import re
 import shutil
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from tests import samples
 from tests.azurite import ROOT
+from tests.clones import write_through
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tests.azurite import Azurite
@@ -30,7 +31,14 @@ TRIED = 8
 OF_DVC = re.compile(r"\.[\w-]{22}\.tmp$")  # left by DVC's own writes: ignored by git, no object of the cache
 
 
-def run(clone: Clone, command: list[str], log: Path, kill_at: int = 0) -> Result:
+class Command(NamedTuple):
+    """A command of tools/, and what is typed at its prompt."""
+
+    words: list[str]
+    typed: str = ""
+
+
+def run(clone: Clone, command: Command, log: Path, kill_at: int = 0) -> Result:
     """Run a command with a log of its writes, and kill it before one of them."""
     env = {
         "PYTHONPATH": str(ROOT / "tests/killed"),
@@ -39,7 +47,7 @@ def run(clone: Clone, command: list[str], log: Path, kill_at: int = 0) -> Result
         "KILL_AT": str(kill_at),
         "KILL_LOG": str(log),
     }
-    return clone.tool(*command, env=env)
+    return clone.tool(*command.words, stdin=command.typed, env=env)
 
 
 def tree(clone: Clone) -> dict[str, tuple[int, bytes]]:
@@ -58,7 +66,7 @@ def seen_by_git(clone: Clone) -> set[str]:
 def unfinished(clone: Clone) -> list[str]:
     """What lies in the folders for files still being written; locks may stay."""
     tmp = clone.path / ".dvc/tmp"
-    paths = [path for folder in ("datarepo", "fetch") for path in (tmp / folder).rglob("*")]
+    paths = [path for folder in ("datarepo", "fetch", "verify") for path in (tmp / folder).rglob("*")]
     return [path.name for path in paths if path.suffix != ".lock"]
 
 
@@ -70,31 +78,84 @@ def moments(writes: Sequence[str]) -> list[int]:
     return sorted(spread | {at for at, write in enumerate(writes, 1) if "config.local" in write})
 
 
-def prepare(clone: Clone, upstream: Azurite, case: str) -> list[str]:
-    """Bring a clone to where a command has something to do; the command."""
-    if case == "add":
-        return ["add-asset", "vqa", "GQA"]
-    if case == "add a URL":
-        sas = upstream.sas(blob="datasets/GQA.zip")
-        return ["add-asset", "mine", "--url", f"{upstream.endpoint}/oscar/datasets/GQA.zip?{sas}"]
+def add_url(_: Clone, upstream: Azurite) -> Command:
+    """A URL with a SAS of its own."""
+    sas = upstream.sas(blob="datasets/GQA.zip")
+    return Command(["add-asset", "mine", "--url", f"{upstream.endpoint}/oscar/datasets/GQA.zip?{sas}"])
+
+
+def renew_sas(_: Clone, upstream: Azurite) -> Command:
+    """A SAS typed at the prompt."""
+    return Command(["add-asset", "vqa", "--sas-stdin"], upstream.sas())
+
+
+def fetch(clone: Clone, _: Azurite) -> Command:
+    """What was added."""
     clone.tool("add-asset", "vqa")
-    if case == "fetch":
-        return ["fetch-asset", "vqa"]
+    return Command(["fetch-asset", "vqa"])
+
+
+def with_data(clone: Clone) -> None:
+    """An asset is here and committed."""
+    clone.tool("add-asset", "vqa")
     clone.ok("dvc", "repro")
     clone.ok("git", "add", "--all")
     clone.ok("git", "commit", "--message", "Add vqa")
-    if case == "refresh":
-        upstream.put("datasets/vqa.zip", samples.archive("vqa", edition=2))
-        return ["add-asset", "vqa"]
-    return ["remove-asset", "vqa"] if case == "remove" else ["list-assets"]
 
 
-@pytest.mark.parametrize("case", ["add", "add a URL", "refresh", "fetch", "remove", "list"])
+def refresh(clone: Clone, upstream: Azurite) -> Command:
+    """After a new edition was published."""
+    with_data(clone)
+    upstream.put("datasets/vqa.zip", samples.archive("vqa", edition=2))
+    return Command(["add-asset", "vqa"])
+
+
+def verify(clone: Clone, _: Azurite) -> Command:
+    """With archive and contents damaged."""
+    with_data(clone)
+    for name in ("archives/vqa.zip", "data/vqa/train.label.tsv"):
+        write_through(clone.path / name)
+    return Command(["verify-asset", "vqa"])
+
+
+def unzip(clone: Clone, _: Azurite) -> Command:
+    """By hand, in the place of what is there."""
+    with_data(clone)
+    return Command(["unzip-asset", "archives/vqa.zip", "data/vqa", "--replace"])  # what it has made itself
+
+
+def alone(*words: str) -> Callable[[Clone, Azurite], Command]:
+    """A command in a clone with data."""
+
+    def prepare(clone: Clone, _: Azurite) -> Command:
+        with_data(clone)
+        return Command([*words])
+
+    return prepare
+
+
+CASES: dict[str, Callable[[Clone, Azurite], Command]] = {
+    "add": lambda _, __: Command(["add-asset", "vqa", "GQA"]),
+    "add all": lambda _, __: Command(["add-asset", "--all"]),
+    "add a URL": add_url,
+    "renew the SAS": renew_sas,
+    "refresh": refresh,
+    "fetch": fetch,
+    "verify": verify,
+    "unzip": unzip,
+    "set remote": alone("set-remote", "../team of mine"),
+    "remove": alone("remove-asset", "vqa"),
+    "free": alone("remove-asset", "vqa", "--archive"),
+    "list": alone("list-assets"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_killed_before_any_write_a_command_makes_it_good_when_it_is_run_again(
     clone: Clone, upstream: Azurite, tmp_path: Path, case: str
 ) -> None:
     """The tree is that of a run nobody disturbed; before and after, git sees no file of the run's own."""
-    command = prepare(clone, upstream, case)
+    command = CASES[case](clone, upstream)
     undisturbed = clone.copy(tmp_path / "undisturbed", tmp_path / "home")
     whole = run(undisturbed, command, tmp_path / "writes")
     assert whole.code == 0, whole.said
@@ -106,7 +167,7 @@ def test_killed_before_any_write_a_command_makes_it_good_when_it_is_run_again(
         victim = clone.copy(tmp_path / f"killed-{at}", tmp_path / "home")
         killed = run(victim, command, tmp_path / f"writes-{at}", at)
         between = seen_by_git(victim)
-        again = victim.tool(*command)
+        again = victim.tool(*command.words, stdin=command.typed)
 
         before = f"killed before write {at} of {len(writes)}, {writes[at - 1]}"
         assert killed.code == -signal.SIGKILL, before

@@ -320,7 +320,7 @@ def test_damage_is_not_built_upon(shared: Clone, damaged: str) -> None:
     shared.ok("dvc", "push", "--quiet")
     write_through(shared.path / damaged)
     path = damaged.removesuffix("/train.label.tsv")
-    error = f"{path} is damaged: it was written to through its link into the cache, or the disk has failed"
+    error = f"{path} is damaged: its objects in the cache were overwritten, or are gone"
 
     mend = "tools/verify-asset vqa mends it; if that finds no sound copy"
     for options in ([], ["--force"]):

@@ -72,6 +72,19 @@ def test_stage_parameters_and_ignore_entries_go_and_the_cache_stays(clone: Clone
     assert cached(clone) == objects
 
 
+def test_removed_again_it_tells_the_commit_again(clone: Clone) -> None:
+    """A run may have been killed when all was done but its last line."""
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    commit(clone)
+    first, again = clone.tool("remove-asset", "vqa"), clone.tool("remove-asset", "vqa")
+
+    step = first.stdout.splitlines()[1]
+    assert (again.code, again.stdout, again.stderr) == (0, f"vqa: out of use\n{step}\n", "")
+    clone.ok("bash", "-c", step.removeprefix("next: "))
+    assert clone.tool("remove-asset", "vqa").error == "error: 'vqa' is not in use"
+
+
 def test_git_and_dvc_bring_a_removed_asset_back(clone: Clone) -> None:
     """From git's history and DVC's cache, without any download."""
     clone.tool("add-asset", "vqa")
@@ -172,7 +185,7 @@ def test_damaged_data_is_neither_removed_nor_freed_of_its_archive(shared: Clone)
     )
     assert (freed.code, freed.error) == (
         1,
-        "error: data/vqa is damaged: it was written to through its link into the cache, or the disk has failed",
+        "error: data/vqa is damaged: its objects in the cache were overwritten, or are gone",
     )
     shared.ok("tools/verify-asset", "vqa")
     shared.ok("tools/remove-asset", "vqa")

@@ -114,6 +114,14 @@ def damage_without_source(clone: Clone) -> None:
     config.write_text(settings)
 
 
+def lose_an_object(clone: Clone) -> None:
+    """A colleague's `dvc gc` in a shared cache, for instance, of which the data are symbolic links."""
+    clone.ok("dvc", "config", "--local", "cache.type", "symlink")
+    clone.ok("dvc", "checkout", "--quiet", "--relink")
+    for name in ("data/vqa/train.feature.tsv", "archives/vqa.zip"):
+        (clone.path / name).resolve().unlink()
+
+
 def fetch_archive(clone: Clone) -> None:
     """In a clone without contents, of which the team has none either."""
     team_has(clone, *(f"archives/{name}.zip.dvc" for name in USED))
@@ -171,7 +179,7 @@ COMMIT_NEW = (
     ' && git commit -m "Add coco_caption"'
 )
 COMMIT_NLVR2 = 'git add archives/nlvr2.zip.dvc dvc.lock && git commit -m "Update nlvr2"'
-DAMAGED = "damaged: it was written to through its link into the cache, or the disk has failed"
+DAMAGED = "damaged: its objects in the cache were overwritten, or are gone"
 NOT_HERE = (
     "not here: {}; 'dvc pull {}' brings it from the team remote, 'tools/fetch-asset {}' from upstream\n"
 )
@@ -290,6 +298,14 @@ STATES = [
         note=f"damaged: {', '.join(USED)}; tools/verify-asset {' '.join(USED)} mends it\n",  # they share the file
     ),
     State(
+        "links-to-nothing",
+        lose_an_object,
+        "damaged",
+        f"unchanged upstream; data/vqa is {DAMAGED}",
+        (("tools/verify-asset vqa",),),
+        note="damaged: vqa; tools/verify-asset vqa mends it\n",
+    ),
+    State(
         "archive-in-the-cache",
         fetch_archive,
         "to unzip",
@@ -404,3 +420,30 @@ def test_what_is_told_is_true_and_what_is_printed_helps(
         if state.name != "edited":
             assert here.tree(f"data/{state.asset}") == samples.tree(state.asset, state.edition)
         assert here.ok("git", "status", "--porcelain") == ""
+
+
+def test_a_cache_that_is_not_mounted_is_no_lost_data(settled: Clone, tmp_path: Path) -> None:
+    """Nothing is recorded or downloaded anew, on the disk below; where it is lost, the hint helps."""
+    clone = copy(settled, tmp_path / "0")
+    cache = tmp_path / "cache"
+    clone.ok("dvc", "cache", "dir", "--local", str(cache))
+    clone.ok("dvc", "config", "--local", "cache.type", "symlink")
+    (clone.path / ".dvc/cache").rename(cache)
+    clone.ok("dvc", "checkout", "--quiet", "--relink")
+    cache.rename(tmp_path / "elsewhere")
+    before = clone.files()
+
+    for command in ("list-assets", "add-asset vqa", "fetch-asset vqa", "verify-asset vqa"):
+        result = clone.tool(*command.split())
+        paths = "archives/vqa.zip data/vqa"
+        if command == "list-assets":
+            paths += " archives/GQA.zip data/GQA archives/nlvr2.zip data/nlvr2"
+        assert (result.code, result.stdout) == (1, "")
+        assert result.error.startswith(f"error: the cache {cache}/files/md5 is not there, and data link to")
+        assert result.stderr.endswith(
+            f"hint: mount its disk; if it is lost, 'find -L {paths} -type l -delete' removes the links\n"
+        )
+    assert (clone.files(), cache.exists()) == (before, False)
+    clone.ok("bash", "-c", "find -L archives/vqa.zip data/vqa -type l -delete")
+    clone.ok("tools/fetch-asset", "vqa")
+    assert clone.tree("data/vqa") == samples.tree("vqa")

@@ -68,8 +68,31 @@ def test_what_is_no_archive_is_told_in_the_words_of_the_extractor(
         assert clone.tool("add-asset", "vqa", *options) == (
             1,
             "",
-            f"error: vqa: {words}\nhint: tell its publisher; or is it the wrong blob in params.yaml?\n",
+            f"error: vqa: {words}\nhint: is it the right blob? then tell its publisher\n",
         )
+    assert clone.files() == before
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst"])
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html><title>Sign in</title>", AZURE, b""])
+def test_what_is_no_tar_archive_is_told_before_it_is_downloaded(
+    content: bytes, suffix: str, clone: Clone, upstream: Azurite, tmp_path: Path
+) -> None:
+    """Its members are judged when it is here; what it is, its first bytes tell."""
+    name = f"pages.{suffix}"
+    upstream.put(f"datasets/{name}", content)
+    (tmp_path / name).write_bytes(content)
+    words = CHECKOUT.tool("unzip-asset", name, "out", cwd=tmp_path).error.removeprefix("error: ")
+    url = f"{upstream.endpoint}/oscar/datasets/{name}"
+    before = clone.files()
+
+    result = clone.tool("add-asset", "pages", "--url", f"{url}?{upstream.sas()}")
+
+    assert result == (
+        1,
+        "",
+        f"error: pages: {words.replace(name, url, 1)}\nhint: is it the right blob? then tell its publisher\n",
+    )
     assert clone.files() == before
 
 

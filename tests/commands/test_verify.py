@@ -327,7 +327,7 @@ def test_what_cannot_be_mended_is_named_and_goes_out_of_the_cache(clone: Clone) 
                 f"  damaged: {ARCHIVE}; there is no sound copy",
                 f"  damaged: {FEATURES}; there is no sound copy",
                 "next: tools/verify-asset vqa",
-                "      when a colleague has run 'dvc push'",
+                "      once upstream or the team remote has a sound copy",
             ),
             told(
                 f"vqa: no copy from upstream: the blob has changed since {ARCHIVE}.dvc recorded it",
@@ -382,7 +382,7 @@ def test_what_was_taken_out_of_the_cache_is_no_edit_of_the_users(clone: Clone, k
         assert result.stdout.splitlines()[1:3] == [f"{damaged}; there is no sound copy", modified]
     assert (blocked.code, blocked.error) == (
         1,
-        "error: data/vqa is damaged: it was written to through its link into the cache, or the disk has failed",
+        "error: data/vqa is damaged: its objects in the cache were overwritten, or are gone",
     )
     assert (mended.code, mended.stderr) == (1, "")
     assert mended.stdout.splitlines()[1:3] == [f"{damaged}; mended from the team remote", modified]

@@ -66,6 +66,9 @@ def _name_the_user(command):
             pwd.getpwuid(os.getuid())
         except KeyError:
             lacking["USER"] = str(os.getuid())
+    if os.path.expanduser("~") == "~":  # neither HOME nor an entry of the user's
+        lacking["HOME"] = os.path.join(ROOT, ".dvc", "tmp", "home")
+        os.environ["HOME"] = lacking["HOME"]
     folder = os.path.expanduser(os.path.join("~", ".azure"))  # of Azure's client
     while not os.path.exists(folder) and folder != os.path.dirname(folder):
         folder = os.path.dirname(folder)

@@ -129,9 +129,20 @@ class TarArchive:
     def _diagnosis(self, error: Exception) -> ArchiveError:
         what = kind(self._reader.read_at(0, 4096))
         if what != self._packed or (self._tar is None and isinstance(error, tarfile.ReadError)):
-            but = f" but {what}" if what not in ("", self._packed) else ""
-            return ArchiveError(f"{self._reader.name}: not a {self._compression} archive{but}", NO_ARCHIVE)
+            return _none(self._reader, self._compression, "" if what == self._packed else what)
         return ArchiveError(f"{self._reader.name}: damaged or truncated tar archive: {error}", AGAIN)
+
+
+def check_kind(reader: Reader, compression: str) -> None:
+    """Raise ArchiveError when the first bytes tell that it is something else; no more is read."""
+    what = kind(reader.read_at(0, 4096))
+    if what not in ("", _COMPRESSIONS[compression][0]):
+        raise _none(reader, compression, what)
+
+
+def _none(reader: Reader, compression: str, what: str) -> ArchiveError:
+    but = f" but {what}" if what else ""
+    return ArchiveError(f"{reader.name}: not a {compression} archive{but}", NO_ARCHIVE)
 
 
 def _entry(info: tarfile.TarInfo) -> Entry:

@@ -88,6 +88,8 @@ def none_refused(answers: Mapping[str, Blob | BlobError]) -> dict[str, Blob]:
 
 def try_ask(addresses: Mapping[str, Address], deadline: float = DEADLINE) -> dict[str, Blob | BlobError]:
     """Ask as `ask` does, with the failures among the answers."""
+    import urllib.request  # noqa: F401  # here: two threads that import it at once may each find half of it
+
     for address in addresses.values():
         address.check()
     questions = {name: partial(_head, address, deadline) for name, address in addresses.items()}
@@ -119,11 +121,14 @@ def _head(address: Address, deadline: float) -> Blob:
 def from_headers(headers: Mapping[str, str]) -> Blob:
     """Read the answer to a HEAD request; ValueError when it is not a blob's.
 
+    A page to log in to a network has the usual headers too, but none of Azure's own, which each of its
+    answers has (https://learn.microsoft.com/rest/api/storageservices/common-rest-api-response-headers).
     On a ranged answer the MD5 of the whole blob stands in `x-ms-blob-content-md5` instead.
     """
     etag, length, modified = (headers.get(name) for name in ("etag", "content-length", "last-modified"))
-    if not etag or not length or not modified:
-        raise ValueError("the answer lacks ETag, Content-Length or Last-Modified: is this a Blob service?")
+    is_azure = any(name.lower().startswith("x-ms-") for name in headers)
+    if not is_azure or not etag or not length or not modified:
+        raise ValueError("what answers is no Blob service; a page to log in to the network, or a proxy?")
     try:
         md5 = base64.b64decode(headers.get("content-md5", "") or "", validate=True).hex() or None
     except binascii.Error:
@@ -164,7 +169,9 @@ def refusal(address: Address, status: int, code: str) -> BlobError:
         )
     if status in (429, 500, 502, 503, 504):
         return BlobError(f"the service is busy or out of order ({told})", "run the same command again later")
-    return BlobError(f"the service refused the request ({told})", "")
+    return BlobError(
+        f"the service refused the request ({told})", "if it stays so, tell the publisher of the data"
+    )
 
 
 def unreachable(address: Address, reason: object, deadline: float = DEADLINE) -> BlobError:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from datarepo.azure import blob as blobs
 from datarepo.azure.part_file import merge, missing
 from datarepo.azure.retry import RetryPolicy
+from datarepo.console import note
 from datarepo.errors import BlobChangedError, BlobError, SasError
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Download:
         self._policy = RetryPolicy.from_environment()
         self._done = list(self.part_file.state.done)
         self._under_way: list[_Range] = []
+        self._is_told = False  # that it takes long, and why
         self._todo = missing(self.part_file.state.done, self.blob.size, RANGE)
         self._claiming = threading.Lock()  # an interrupted run claims the rest while a claim is under way
 
@@ -135,6 +137,10 @@ class Download:
                 failures = 1 if wanted.at > before else failures + 1
                 if failures >= self._policy.attempts:
                     raise _given_up(self.address, fault, failures) from None
+                if failures >= self._policy.attempts // 2 and not self._is_told:
+                    self._is_told = True
+                    most = self._policy.attempts
+                    note(f"{_why(self.address, fault)}; tried again, {most} times in a row at most")
                 await asyncio.sleep(self._policy.before(failures))
 
     async def _attempt(self, wanted: _Range) -> None:
@@ -213,10 +219,13 @@ def _judge(text: str, address: Address) -> _FaultError | RepositoryError:
     return blobs.refusal(address, status, code)
 
 
+def _why(address: Address, fault: _FaultError) -> str:
+    return blobs.refusal(address, fault.status, fault.code).message if fault.status else f"{address}: {fault}"
+
+
 def _given_up(address: Address, fault: _FaultError, attempts: int) -> BlobError:
-    why = blobs.refusal(address, fault.status, fault.code).message if fault.status else f"{address}: {fault}"
     return BlobError(
-        f"{why}; {attempts} attempts in a row have brought nothing",
+        f"{_why(address, fault)}; {attempts} attempts in a row have brought nothing",
         "what has arrived is kept: run the same command again, it continues; if that does not help, look"
         " for a proxy on the way that changes what the service says",
     )

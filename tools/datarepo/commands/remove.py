@@ -102,10 +102,15 @@ def remove(names: Iterable[str], *, force: bool = False) -> RemoveReport:
         named = known.find(names)
         made = dvc_lock.read(root)
         parts = {asset: PartFile(part_files(root), asset.name).arrived for asset in named}
+        going = commit.changed(root, [asset.stage for asset in named])  # of a run that was killed at its end
         assets = [
             asset
             for asset in named
-            if asset.name in known.used or asset.name in made or parts[asset] or (root / asset.stage).exists()
+            if asset.name in known.used
+            or asset.name in made
+            or parts[asset]
+            or (root / asset.stage).exists()
+            or asset.stage in going
         ]
         if not assets:  # some may be: a run that was killed took out the others
             unused = ", ".join(f"'{asset.name}'" for asset in named)

@@ -68,24 +68,32 @@ def survey_blobs(
 ) -> dict[Asset, Survey]:
     """Survey zip archives upstream, side by side: a few small reads at the end of each.
 
-    Raises ArchiveError for one that must not be extracted, BlobError for one that cannot be read within
-    the deadline, in seconds.
+    Of the others only the first bytes are read: what is no archive at all is told there. Raises
+    ArchiveError for one that must not be extracted, BlobError for one that cannot be read within the
+    deadline, in seconds.
     """
 
-    def attempt(asset: Asset) -> Survey:
+    def attempt(asset: Asset) -> Survey | None:
+        reader = BlobReader(addresses[asset], blobs[asset])
         try:
-            return survey(root, asset, BlobReader(addresses[asset], blobs[asset]))
+            if asset.suffix == ".zip":
+                return survey(root, asset, reader)
+            from datarepo.archives.tar import check_kind  # whose decompressors a zip archive does not need
+
+            check_kind(reader, asset.suffix)
+            return None
         except ArchiveError as error:
-            blame = "tell its publisher; or is it the wrong blob in params.yaml?"
+            blame = "is it the right blob? then tell its publisher"
             hint = blame if error.hint in (AGAIN, HINT, NO_ARCHIVE) else error.hint
             raise ArchiveError(f"{asset.name}: {error.message}", hint) from None
 
-    questions = {asset: partial(attempt, asset) for asset in addresses if asset.suffix == ".zip"}
+    questions = {asset: partial(attempt, asset) for asset in addresses if asset.suffix}
     surveys = {}
     for asset, answer in ask_all(questions, deadline, "the directories of the archives").items():
         if isinstance(answer, BaseException):
             raise silent(addresses[asset], deadline) if isinstance(answer, TimeoutError) else answer
-        surveys[asset] = answer
+        if answer:
+            surveys[asset] = answer
     return surveys
 
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from datarepo import disk
 from datarepo.archives.atomic_folder import appearing
 from datarepo.archives.extract import fill
+from datarepo.archives.safety import AGAIN, HINT, NO_ARCHIVE
 from datarepo.archives.zip import ZipArchive
 from datarepo.atomic_file import replace_text
 from datarepo.azure.arriving import Arriving
@@ -205,11 +206,12 @@ class Transfer:
         try:
             return self._unpacking.result() if self._unpacking else None
         except ArchiveError as error:  # of an archive that has just been verified
-            raise ArchiveError(
-                f"{self.asset.name}: {error.message}",
+            blame = (
                 "its publisher made it so: tell them; tools/fetch-asset"
-                f" {self.asset.name} --no-unzip brings the archive as it is",
-            ) from None
+                f" {self.asset.name} --no-unzip brings the archive as it is"
+            )
+            hint = blame if error.hint in (AGAIN, HINT, NO_ARCHIVE) else error.hint
+            raise ArchiveError(f"{self.asset.name}: {error.message}", hint) from None
 
     def _not_as_published(self, incoming: Incoming, wrong: str) -> ArchiveError:
         if incoming.action is Action.TAKEN:

@@ -105,7 +105,9 @@ class VerifyReport(Report):
         modified = [path for verdict in self.verdicts for path in verdict.modified]
         steps = {}
         if lost:
-            steps[at_root(f"tools/verify-asset {' '.join(lost)}")] = "when a colleague has run 'dvc push'"
+            steps[at_root(f"tools/verify-asset {' '.join(lost)}")] = (
+                "once upstream or the team remote has a sound copy"
+            )
         if missing:
             steps[at_root(f"dvc checkout {shlex.join(missing)}")] = "brings them back"
         if modified:
@@ -167,6 +169,7 @@ class _Run:
 
     def verify(self, assets: Sequence[Asset]) -> list[Verdict]:
         """Read all, then mend asset by asset."""
+        self._repository.check_cache(assets)
         for asset in assets:
             if stage := import_stage.read(self._root, asset):
                 self._stages[asset] = stage
@@ -176,10 +179,7 @@ class _Run:
         for asset in assets:
             self._mend_archive(asset)
             self._mend_contents(asset)
-            for (
-                part_file
-            ) in self._downloads:  # what they hold is in its place by now, or not what it should be
-                part_file.discard()
+            self._clear_part_files(asset)
         return [self._verdict(asset) for asset in assets]
 
     def _recorded(self, asset: Asset) -> dict[str, list[str]]:
@@ -235,6 +235,15 @@ class _Run:
                 "upstream": lambda lacking: dict.fromkeys(lacking, str(self._downloaded(asset))),
             }
             self._mend(asset, [self._findings[stage.md5]], sources)
+
+    def _clear_part_files(self, asset: Asset) -> None:
+        """Remove what was downloaded, by a killed run too: it is in its place, or not what it should be."""
+        while self._downloads:
+            self._downloads.pop().discard()
+        part_file, stage = PartFile(part_files(self._root), asset.name), self._stages.get(asset)
+        is_cached = stage and stage.md5 and Path(self._objects.path(stage.md5)).exists()
+        if stage and is_cached and part_file.etag == stage.etag:
+            part_file.drop()
 
     def _mend_contents(self, asset: Asset) -> None:
         stage, made = self._stages.get(asset), self._made.get(asset.name)

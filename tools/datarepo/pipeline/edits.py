@@ -38,7 +38,7 @@ def damage(asset: Asset, presence: Presence) -> StageError:
     """The error of damaged data, which nobody should build on."""
     path = asset.file if presence.file is Condition.DAMAGED else asset.dir
     return StageError(
-        f"{path} is damaged: it was written to through its link into the cache, or the disk has failed",
+        f"{path} is damaged: its objects in the cache were overwritten, or are gone",
         f"tools/verify-asset {asset.name} mends it; if that finds no sound copy, move {path} away, then run"
         " the same command again",
     )

@@ -5,6 +5,7 @@ Repository
 ├── describe       what the service says of blobs, in import stages that are complete
 ├── complete       archives and contents that have arrived, as `dvc repro` would
 ├── look           what is on this machine of each asset
+├── check_cache    whether the cache is there that data are links into
 ├── unrecorded     the files in an asset's folder that DVC keeps nowhere
 ├── ask_team       what the team remote has
 ├── has_contents   whether the cache has what was unpacked of an archive
@@ -19,6 +20,7 @@ import contextlib
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -254,6 +256,25 @@ class Repository:
         damaged = self._damaged(asset.dir, content, made.contents) if made else ()
         return sorted(unknown.difference(damaged).union(ignored))
 
+    def _dangling(self, path: str) -> list[str]:
+        """The links at a path, or below it, to objects that are gone from the cache."""
+        full, cache = str(self._root / path), os.path.realpath(self._dvc.cache.local.path)
+        every = [os.path.join(top, name) for top, _, names in os.walk(full) for name in names]  # noqa: PTH118  # 100,000 of them
+        links = [name for name in [full, *every] if os.path.islink(name) and not os.path.exists(name)]  # noqa: PTH110, PTH114  # as above
+        gone = [name for name in links if os.path.realpath(name).startswith(f"{cache}/")]
+        return ["" if name == full else os.path.relpath(name, full) for name in gone]
+
+    def check_cache(self, assets: Iterable[Asset]) -> None:
+        """Raise StageError when data of assets are links into a cache that is not there at all."""
+        if Path(self._dvc.cache.local.path).exists():
+            return
+        if paths := [path for asset in assets for path in asset.outputs if self._dangling(path)]:
+            unlinking = f"find -L {shlex.join(paths)} -type l -delete"
+            raise StageError(
+                f"the cache {self._dvc.cache.local.path} is not there, and data link to it: {few(paths)}",
+                f"mount its disk; if it is lost, '{unlinking}' removes the links",
+            )
+
     def _ignored(self, path: str) -> list[str]:
         """The files below a folder that DVC does not see, in order: it would delete them with the folder."""
         folder = str(self._root / path)
@@ -361,7 +382,9 @@ class Repository:
         """Look what is on this machine of each asset; `stages` are the import stages as they stand.
 
         DVC's state database makes what has not changed cheap to ask about; what it does not know is read.
+        Raises StageError as `check_cache` does.
         """
+        self.check_cache(stages)
         made = dvc_lock.read(self._root)
         return {asset: self._presence(asset, stage, made.get(asset.name)) for asset, stage in stages.items()}
 
@@ -408,6 +431,7 @@ class Repository:
 
     def _damaged(self, path: str, content: Any, oid: str) -> Iterator[str]:  # noqa: ANN401  # DVC publishes no types
         """The files of what lies at a path, and was recorded as that object, that are no edits but damage."""
+        yield from self._dangling(path)
         objects, full = self.objects(), str(self._root / path)
         recorded = (objects.contents(oid) or {}) if content.hash_info.isdir else {"": oid}
         for name, md5 in _md5s(content).items():
@@ -439,6 +463,8 @@ class Repository:
         """Whether the cache has every file at a path: a killed run may have removed some of a folder."""
         from dvc_objects.errors import ObjectFormatError
 
+        if not (self._root / path).exists():
+            return True  # a link to an object that is gone
         try:
             for oid in set(_md5s(self._content(path)).values()):
                 self._dvc.cache.local.check(oid)
