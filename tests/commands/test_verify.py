@@ -393,6 +393,29 @@ def test_what_was_taken_out_of_the_cache_is_no_edit_of_the_users(clone: Clone, k
     assert mended_object.samefile(clone.path / FEATURES) == (kind == "hardlink")
 
 
+def test_a_file_is_mended_from_the_cache_that_has_got_its_object_again(clone: Clone) -> None:
+    """By `dvc fetch`, which leaves the workspace alone."""
+    clone.tool("remove-asset", "vqa", "--archive", "--force")
+    clone.use("BlobEndpoint=http://127.0.0.1:9/biglmdiag;SharedAccessSignature=sp=r")
+    aside = clone.path.parent / "aside"
+    team(clone).rename(aside)
+    write_through(clone.path / FEATURES)
+    assert clone.tool("verify-asset", "vqa").code == 1
+    aside.rename(team(clone))
+    clone.ok("dvc", "fetch", "unzip@vqa")
+
+    assert clone.tool("verify-asset", "vqa") == (
+        0,
+        told(
+            f"vqa: mended, 4 files, {total(clone)}; 1 not here",
+            f"  damaged: {FEATURES}; mended from the cache",
+        ),
+        "",
+    )
+    assert stored(clone, samples.tree("vqa")["train.feature.tsv"]).samefile(clone.path / FEATURES)
+    assert clone.tool("verify-asset", "vqa").code == 0
+
+
 def test_every_link_to_a_damaged_object_is_mended(clone: Clone) -> None:
     """Of other outputs as well, a file and a folder, of which nobody asked."""
     (clone.path / "mine").mkdir()

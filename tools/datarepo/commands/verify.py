@@ -3,6 +3,7 @@
 verify
 ├── examine         the bytes of all assets against the record
 ├── _Run._mend      asset by asset: its archive, the list of its contents, these; each from the first of
+│   ├── _Run._cache                 the object, for a file that still has what was taken out of the cache
 │   ├── _Run._workspace             a file that is sound, though its object is not
 │   ├── _Run._archive               members unpacked again, as far as they are needed
 │   ├── Objects.fetch               the team remote
@@ -230,6 +231,7 @@ class _Run:
         stage = self._stages.get(asset)
         if stage and stage.md5:
             sources: dict[str, Source] = {
+                "the cache": self._cache,
                 "the workspace": self._workspace,
                 "the team remote": self._team,
                 "upstream": lambda lacking: dict.fromkeys(lacking, str(self._downloaded(asset))),
@@ -249,9 +251,14 @@ class _Run:
         stage, made = self._stages.get(asset), self._made.get(asset.name)
         if not made:
             return
-        sources: dict[str, Source] = {"the workspace": self._workspace, "the team remote": self._team}
+        sources: dict[str, Source] = {
+            "the cache": self._cache,
+            "the workspace": self._workspace,
+            "the team remote": self._team,
+        }
         if stage and stage.md5 == made.archive:
             sources = {
+                "the cache": self._cache,
                 "the workspace": self._workspace,
                 asset.file: partial(self._archive, asset),
                 "the team remote": self._team,
@@ -292,6 +299,9 @@ class _Run:
                     for oid, file in sound.items():
                         self._objects.put(lacking.pop(oid), file)
                         self._mended[oid] = name
+
+    def _cache(self, lacking: Mapping[str, Finding]) -> dict[str, str]:
+        return {oid: self._objects.path(oid) for oid, each in lacking.items() if each.stored == oid}
 
     def _workspace(self, lacking: Mapping[str, Finding]) -> dict[str, str]:
         return {oid: each.sound_file for oid, each in lacking.items() if each.sound_file}

@@ -68,8 +68,12 @@ class Finding:
 
     @property
     def is_lacking(self) -> bool:
-        """Whether the cache should have the object, and has not: it is damaged, or gone from under a file."""
-        return self.stored != self.oid and self.is_here
+        """Whether the cache should have the object, and has not: it is damaged, or gone from under a file.
+
+        So it is where the cache has it again, and a file still has what was taken out.
+        """
+        is_stale = any(self.files[path] != self.oid for path in self.linked)
+        return self.is_here and (self.stored != self.oid or is_stale)
 
     @property
     def sound_file(self) -> str | None:
@@ -268,17 +272,18 @@ class Objects:
 
         The links go first: whoever is killed in between leaves sound files to mend the object from.
         """
-        path = Path(self.path(finding.oid))
-        beside = path.with_name(f".{path.name}.new")
-        self._cache.makedirs(str(path.parent))
-        self._bring(Path(file), beside)
-        self._cache.protect(str(beside))
+        path = sound = Path(self.path(finding.oid))
+        if finding.stored != finding.oid:
+            sound = path.with_name(f".{path.name}.new")
+            self._cache.makedirs(str(path.parent))
+            self._bring(Path(file), sound)
+            self._cache.protect(str(sound))
         for name in map(Path, finding.linked):
             if not name.is_symlink():
                 copy = self._beside(name)
-                self._bring(beside, copy)
+                self._bring(sound, copy)
                 copy.replace(name)
-        beside.replace(path)
+        sound.replace(path)
         if self.taken_out.pop(finding.oid, None) is not None:
             self._save()
 
