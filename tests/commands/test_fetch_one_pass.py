@@ -302,7 +302,10 @@ def test_the_archive_of_edited_contents_leads_to_a_choice(clone: Clone, choice: 
 
     result = clone.tool("fetch-asset", "vqa", "--no-unzip")
 
-    told = "'dvc commit --force unzip@vqa' keeps that, 'dvc checkout --force unzip@vqa' undoes it"
+    told = (
+        "'dvc commit --force unzip@vqa' keeps that, 'dvc checkout --force unzip@vqa' undoes it, files of your own"
+        " there included"
+    )
     assert (result.code, result.stderr, result.stdout.splitlines()[1:]) == (
         0,
         f"vqa: data/vqa was edited: {told}\n",
@@ -312,6 +315,27 @@ def test_the_archive_of_edited_contents_leads_to_a_choice(clone: Clone, choice: 
     edited = {**samples.tree("vqa"), "train.label.tsv": b"mine"}
     assert clone.tree("data/vqa") == (samples.tree("vqa") if choice else edited)
     assert_nothing_to_do(clone)
+
+
+@pytest.mark.parametrize("place", ["the workspace", "the cache"])
+def test_an_archive_that_is_here_leaves_edited_contents_alone(shared: Clone, place: str) -> None:
+    """The cache has the contents as well, and nobody asked for them."""
+    label, own = (shared.path / "data/vqa" / name for name in ("train.label.tsv", "notes.txt"))
+    label.unlink()
+    for path in (label, own):
+        path.write_text("mine")
+    (shared.path / "data/vqa/train.feature.tsv").unlink()
+    if place == "the cache":
+        (shared.path / "archives/vqa.zip").unlink()
+    edited = shared.tree("data/vqa")
+
+    result = shared.tool("fetch-asset", "vqa", "--no-unzip")
+
+    how = ", linked from the cache" if place == "the cache" else ""
+    assert (result.code, result.stdout) == (0, f"vqa: complete already{how}, 31.4 kB\nnext: nothing\n")
+    assert result.stderr.startswith("vqa: data/vqa was edited: 'dvc commit --force unzip@vqa' keeps that, ")
+    assert shared.tree("data/vqa") == edited
+    assert (shared.path / "archives/vqa.zip").exists()
 
 
 @pytest.mark.parametrize("damaged", ["data/vqa/train.label.tsv", "archives/vqa.zip"])

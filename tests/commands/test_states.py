@@ -270,7 +270,7 @@ STATES = [
         edit,
         "modified",
         "unchanged upstream; data/vqa was edited: 'dvc commit --force unzip@vqa' keeps that, 'dvc checkout"
-        " --force unzip@vqa' undoes it",
+        " --force unzip@vqa' undoes it, files of your own there included",
         ((),),
     ),
     State(
@@ -447,3 +447,25 @@ def test_a_cache_that_is_not_mounted_is_no_lost_data(settled: Clone, tmp_path: P
     clone.ok("bash", "-c", "find -L archives/vqa.zip data/vqa -type l -delete")
     clone.ok("tools/fetch-asset", "vqa")
     assert clone.tree("data/vqa") == samples.tree("vqa")
+
+
+def test_a_damaged_archive_that_dvc_has_recorded_is_told(settled: Clone, tmp_path: Path) -> None:
+    """`dvc repro` takes what lies there for the archive, frozen or not; the printed commands undo that."""
+    clone = copy(settled, tmp_path / "0")
+    archive = clone.path / "archives/vqa.zip"
+    archive.chmod(0o644)
+    archive.write_bytes(b"")
+    assert clone.run("dvc", "repro", "--quiet").code != 0
+
+    listed = clone.tool("list-assets")
+    mend = "git checkout HEAD -- archives/vqa.zip.dvc && tools/verify-asset vqa && tools/fetch-asset vqa"
+
+    assert listed.stderr == (
+        "archives/vqa.zip.dvc records an archive that is not the published one, as dvc repro and commit do: if"
+        f" nobody wanted that, {mend}\n"
+    )
+    clone.ok("bash", "-c", mend)
+    assert not archive.exists()  # DVC has dropped the damaged object, and the contents are complete
+    assert follow(clone, "vqa", "next") == ("unchanged upstream", [])
+    assert clone.tree("data/vqa") == samples.tree("vqa")
+    assert clone.ok("git", "status", "--porcelain") == ""

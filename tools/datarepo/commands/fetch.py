@@ -336,7 +336,7 @@ def _run(
 ) -> list[AssetReport]:
     """Bring one asset after the other, each recorded while the next is on its way."""
     links = [
-        _link(plan)
+        _link(plan, unzips=job.unzips)
         for plan in plans
         if plan.step is Step.LINK or (plan.step is Step.UNPACK and plan.presence.archive is Location.CACHE)
     ]
@@ -394,17 +394,19 @@ def _clear(root: Path, plans: Sequence[Plan]) -> None:
             part_file.mark.unlink(missing_ok=True)
 
 
-def _link(plan: Plan) -> Arrival:
-    md5 = plan.stage.md5 or ""
-    return Arrival(plan.asset, plan.stage, None, md5, restores=plan.presence.contents is Location.CACHE)
+def _link(plan: Plan, *, unzips: bool) -> Arrival:
+    """Contents are restored only where they were asked for, and what is in their place was checked."""
+    restores = unzips and plan.presence.contents is Location.CACHE
+    return Arrival(plan.asset, plan.stage, None, plan.stage.md5 or "", restores=restores)
 
 
 def _linked(job: Job, plan: Plan, recorded: Mapping[str, Unzipped]) -> AssetReport:
     """What is told of an asset for which nothing had to be brought; `recorded` are those of `dvc.lock`."""
     presence = plan.presence
     away = f"the contents are complete; its archive, {size(plan.stage.size)}, is not here"
-    is_linked = Location.CACHE in (presence.contents, None if presence.contents else presence.archive)
-    made = recorded.get(plan.asset.name) if job.unzips and presence.contents else None
+    contents = presence.contents if job.unzips else None
+    is_linked = (contents or presence.archive) is Location.CACHE
+    made = recorded.get(plan.asset.name) if contents else None
     return AssetReport(
         plan.asset,
         Action.LINKED if is_linked else Action.READY,

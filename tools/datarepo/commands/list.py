@@ -146,6 +146,14 @@ def _fault(
             if is_committed
             else f"tools/add-asset {name} makes it, tools/remove-asset {name} takes the asset out of use",
         )
+    if stage and stage.md5 and stage.content_md5 and stage.md5 != stage.content_md5:
+        before = (
+            f"git checkout HEAD -- {asset.stage} && tools/verify-asset {name} && tools/fetch-asset {name}"
+        )
+        return (
+            f"{asset.stage} records an archive that is not the published one, as dvc repro and commit do",
+            f"if nobody wanted that, {before}",
+        )
     if not used and stage:
         return (
             f"{name} has an import stage, and is not among the assets in use of {catalogue.FILE}",

@@ -31,7 +31,8 @@ def choice(asset: Asset, presence: Presence) -> str:
         undo = f"dvc repro --force {asset.target}"
     else:
         undo = f"dvc pull --force {asset.target}"
-    return f"'{keeping(asset, presence.archive)}' keeps that, '{undo}' undoes it"
+    own = ", files of your own there included" if asset.suffix else ""
+    return f"'{keeping(asset, presence.archive)}' keeps that, '{undo}' undoes it{own}"
 
 
 def damage(asset: Asset, presence: Presence) -> StageError:

@@ -478,6 +478,8 @@ class Repository:
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_objects.errors import ObjectFormatError
 
+        if oid.endswith(".dir") and self.objects().contents(oid) is None:
+            return False  # DVC believes any list that is read-only
         try:
             check(self._dvc.cache.local, load(self._dvc.cache.local, HashInfo("md5", oid)))
         except (FileNotFoundError, ObjectFormatError):
