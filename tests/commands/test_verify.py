@@ -393,6 +393,17 @@ def test_what_was_taken_out_of_the_cache_is_no_edit_of_the_users(clone: Clone, k
     assert mended_object.samefile(clone.path / FEATURES) == (kind == "hardlink")
 
 
+def test_to_look_at_damage_changes_nothing(clone: Clone) -> None:
+    """Left writable, a damaged object would be removed by DVC's own check, and be an edit from then on."""
+    (clone.path / FEATURES).chmod(0o644)
+    (clone.path / FEATURES).write_bytes(b"EDIT")
+
+    for command in ("list-assets", "add-asset vqa", "fetch-asset vqa", "remove-asset vqa", "list-assets"):
+        assert "damaged" in clone.tool(*command.split()).said, command
+    assert clone.tool("verify-asset", "vqa").code == 0
+    assert_clean(clone)
+
+
 def test_a_file_is_mended_from_the_cache_that_has_got_its_object_again(clone: Clone) -> None:
     """By `dvc fetch`, which leaves the workspace alone."""
     clone.tool("remove-asset", "vqa", "--archive", "--force")
