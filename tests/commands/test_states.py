@@ -464,6 +464,8 @@ def test_a_damaged_archive_that_dvc_has_recorded_is_told(settled: Clone, tmp_pat
         "archives/vqa.zip.dvc records an archive that is not the published one, as dvc repro and commit do: if"
         f" nobody wanted that, {mend}\n"
     )
+    for result in (clone.tool("add-asset", "vqa"), clone.tool("fetch-asset", "vqa")):
+        assert (result.code, result.stderr.splitlines()[1]) == (1, f"hint: if nobody wanted that, {mend}")
     clone.ok("bash", "-c", mend)
     assert not archive.exists()  # DVC has dropped the damaged object, and the contents are complete
     assert follow(clone, "vqa", "next") == ("unchanged upstream", [])

@@ -160,6 +160,9 @@ def _check_the_users(repository: Callable[[], Repository], plans: Iterable[Plan]
         asset, again = plan.asset, f"then run tools/add-asset {plan.asset.name} again"
         if plan.presence.file is Condition.DAMAGED and plan.downloads:
             raise edits.damage(asset, plan.presence)
+        builds = any(step.verb == "repro" for step in plan.steps)
+        if builds and plan.recorded and (error := edits.not_published(asset, plan.recorded)):
+            raise error
         if plan.presence.in_the_way and (asset.suffix or plan.downloads):
             known = (
                 f"is not the file that {asset.stage} records"

@@ -42,7 +42,7 @@ from datarepo.pipeline.background import RepositoryProcess
 from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.remotes import Remotes
 from datarepo.pipeline.repository import Arrival, Repository
-from datarepo.pipeline.root import find_root, part_files, writing
+from datarepo.pipeline.root import at_root, find_root, part_files, writing
 from datarepo.progress import Progress
 
 if TYPE_CHECKING:
@@ -194,6 +194,8 @@ def _gather(
         if presence.in_the_way and not (path and path.exists() and path.samefile(file)):
             raise _in_the_way(asset, stage)
         plans.append(Plan(asset, stage, presence, decide(asset, presence, unzips=unzips)))
+        if plans[-1].step is Step.UNPACK and (error := edits.not_published(asset, stage)):
+            raise error
     return plans
 
 
@@ -245,12 +247,13 @@ def _unsettled(root: Path, process: RepositoryProcess, plan: Plan) -> str:
     """
     asset, presence = plan.asset, replace(plan.presence, archive=Location.WORKSPACE)
     if presence.is_damaged:
-        return edits.damage(asset, presence).message + f"; tools/verify-asset {asset.name} mends it"
+        mend = at_root(f"tools/verify-asset {asset.name}")
+        return f"{edits.damage(asset, presence).message}; {mend} mends it"
     if not (root / asset.dir).exists() or not (files := process.call(Repository.unrecorded, asset)):
         return ""
     if presence.contents is not None:
         return f"{asset.dir} was edited: {edits.choice(asset, presence)}"
-    unzip = f"dvc repro {asset.target}"
+    unzip = at_root(f"dvc repro {asset.target}")
     return f"{asset.dir} holds what no record knows: {few(files)}; move that away, then run {unzip}"
 
 

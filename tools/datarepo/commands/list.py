@@ -15,11 +15,11 @@ from datarepo.commands.add_plan import difference
 from datarepo.commands.report import Report
 from datarepo.console import size
 from datarepo.errors import BlobError, BlobNotFoundError, RepositoryError, StageError
-from datarepo.pipeline import catalogue, commit, dvc_lock, import_stage
+from datarepo.pipeline import catalogue, commit, dvc_lock, edits, import_stage
 from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.remotes import Remotes, storing
 from datarepo.pipeline.repository import Repository
-from datarepo.pipeline.root import at_root, find_root, part_files
+from datarepo.pipeline.root import at_root, find_root, part_files, with_place
 
 if TYPE_CHECKING:
     from datarepo.pipeline.catalogue import Asset
@@ -146,14 +146,8 @@ def _fault(
             if is_committed
             else f"tools/add-asset {name} makes it, tools/remove-asset {name} takes the asset out of use",
         )
-    if stage and stage.md5 and stage.content_md5 and stage.md5 != stage.content_md5:
-        before = (
-            f"git checkout HEAD -- {asset.stage} && tools/verify-asset {name} && tools/fetch-asset {name}"
-        )
-        return (
-            f"{asset.stage} records an archive that is not the published one, as dvc repro and commit do",
-            f"if nobody wanted that, {before}",
-        )
+    if stage and (error := edits.not_published(asset, stage)):
+        return error.message, error.hint
     if not used and stage:
         return (
             f"{name} has an import stage, and is not among the assets in use of {catalogue.FILE}",
@@ -237,6 +231,9 @@ class ListReport(Report):
 
     def notes(self) -> Iterable[str]:
         """What does not belong together, and what has become of assets in use upstream."""
+        return map(with_place, self._notes())
+
+    def _notes(self) -> Iterable[str]:
         for row in self.rows:
             if row.fault:
                 yield f"{row.fault}: {row.mend}"

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from datarepo.errors import StageError
 from datarepo.pipeline.location import Condition, Location
+from datarepo.pipeline.root import at_root
 
 if TYPE_CHECKING:
     from datarepo.pipeline.catalogue import Asset
+    from datarepo.pipeline.import_stage import ImportStage
     from datarepo.pipeline.location import Presence
 
 
@@ -32,7 +34,8 @@ def choice(asset: Asset, presence: Presence) -> str:
     else:
         undo = f"dvc pull --force {asset.target}"
     own = ", files of your own there included" if asset.suffix else ""
-    return f"'{keeping(asset, presence.archive)}' keeps that, '{undo}' undoes it{own}"
+    keep = keeping(asset, presence.archive)
+    return f"'{at_root(keep)}' keeps that, '{at_root(undo)}' undoes it{own}"
 
 
 def damage(asset: Asset, presence: Presence) -> StageError:
@@ -42,4 +45,19 @@ def damage(asset: Asset, presence: Presence) -> StageError:
         f"{path} is damaged: its objects in the cache were overwritten, or are gone",
         f"tools/verify-asset {asset.name} mends it; if that finds no sound copy, move {path} away, then run"
         " the same command again",
+    )
+
+
+def not_published(asset: Asset, stage: ImportStage) -> StageError | None:
+    """The error of a stage whose archive is not the published one; None when it is, or nothing tells.
+
+    `dvc repro` and `dvc commit` record what lies in the archive's place, though the stage is frozen.
+    """
+    if None in (stage.md5, stage.content_md5) or stage.md5 == stage.content_md5:
+        return None
+    name = asset.name
+    return StageError(
+        f"{asset.stage} records an archive that is not the published one, as dvc repro and commit do",
+        f"if nobody wanted that, git checkout HEAD -- {asset.stage} && tools/verify-asset {name}"
+        f" && tools/fetch-asset {name}",
     )

@@ -360,7 +360,9 @@ class Repository:
         """The error of what the cache does not have, with what brings it there."""
         stage = import_stage.read(self._root, asset)
         presence = self.look({asset: stage})[asset]
-        if path == asset.file:  # which `dvc commit` would tie to the blob that is upstream now
+        if (
+            path == asset.file and asset.suffix
+        ):  # which `dvc commit` would tie to the blob that is upstream now
             way = f"tools/verify-asset {asset.name} puts it there, if it is the recorded archive"
         elif presence.is_damaged:
             way = f"it is damaged, and tools/verify-asset {asset.name} mends it"
