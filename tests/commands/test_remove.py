@@ -170,6 +170,43 @@ def test_the_hint_keeps_an_edit_also_where_the_archive_was_freed(clone: Clone) -
     assert not (clone.path / "data/vqa").exists()
 
 
+def test_contents_whose_list_the_cache_has_lost_stay(shared: Clone) -> None:
+    """Their files are cached, and nothing could put them together again; the hint helps."""
+    text = (shared.path / "dvc.lock").read_text()
+    [oid] = re.findall(r"md5: (\w+\.dir)", text)
+    (shared.path / ".dvc/cache/files/md5" / oid[:2] / oid[2:]).unlink()
+
+    removed, freed = shared.tool("remove-asset", "vqa"), shared.tool("remove-asset", "vqa", "--archive")
+
+    assert (removed.code, removed.stderr.splitlines()) == (
+        1,
+        [
+            "error: data/vqa holds what the cache does not have",
+            "hint: tools/verify-asset vqa puts it there; --force deletes it",
+        ],
+    )
+    assert (freed.code, freed.stderr.splitlines()[1]) == (1, "hint: tools/verify-asset vqa makes it so")
+    shared.ok("tools/verify-asset", "vqa")
+    shared.ok("tools/remove-asset", "vqa", "--archive", "--force")
+    shared.ok("tools/remove-asset", "vqa")
+
+
+def test_edits_of_an_older_version_are_not_offered_to_be_kept_as_the_new_one(
+    clone: Clone, upstream: Azurite
+) -> None:
+    """`dvc commit` would tie them to the archive that is recorded by now."""
+    clone.tool("add-asset", "vqa")
+    clone.ok("dvc", "repro")
+    (clone.path / "data/vqa/notes.txt").write_text("mine")
+    upstream.put("datasets/vqa.zip", samples.archive("vqa", edition=2))
+    assert clone.tool("add-asset", "vqa", "--force").code == 0
+
+    assert clone.tool("remove-asset", "vqa").stderr.splitlines() == [
+        "error: data/vqa holds what the cache does not have",
+        "hint: move it away: it is of another version of the archive; --force deletes it",
+    ]
+
+
 def test_damaged_data_is_neither_removed_nor_freed_of_its_archive(shared: Clone) -> None:
     """The archive may be what mends it."""
     write_through(shared.path / "data/vqa/train.label.tsv")
@@ -345,7 +382,7 @@ def test_an_archive_is_kept_until_its_contents_are(clone: Clone) -> None:
             "",
             [
                 "error: the contents of vqa are not unpacked and cached, so its archive is needed",
-                "hint: tools/fetch-asset vqa unpacks it",
+                "hint: tools/fetch-asset vqa makes it so",
             ],
         )
     clone.ok("tools/fetch-asset", "vqa")

@@ -114,6 +114,18 @@ def damage_without_source(clone: Clone) -> None:
     config.write_text(settings)
 
 
+def damage_that_upstream_mends(clone: Clone) -> None:
+    """Verified while there was no network; the team never had the asset, and its archive is freed."""
+    clone.ok("tools/remove-asset", "vqa", "--archive")
+    shutil.rmtree(clone.path.parent / TEAM)
+    config = clone.path / ".dvc/config.local"
+    settings = config.read_text()
+    clone.use("BlobEndpoint=http://127.0.0.1:9/biglmdiag;SharedAccessSignature=sp=r")
+    clones.write_through(clone.path / "data/vqa/train.feature.tsv")
+    assert clone.tool("verify-asset", "vqa").code == 1
+    config.write_text(settings)
+
+
 def lose_an_object(clone: Clone) -> None:
     """A colleague's `dvc gc` in a shared cache, for instance, of which the data are symbolic links."""
     clone.ok("dvc", "config", "--local", "cache.type", "symlink")
@@ -296,6 +308,14 @@ STATES = [
         f"unchanged upstream; data/vqa is {DAMAGED}",
         (("tools/verify-asset vqa",),),
         note=f"damaged: {', '.join(USED)}; tools/verify-asset {' '.join(USED)} mends it\n",  # they share the file
+    ),
+    State(
+        "damage-that-upstream-mends",
+        damage_that_upstream_mends,
+        "damaged",
+        f"unchanged upstream; data/vqa is {DAMAGED}",
+        (("tools/verify-asset vqa",),),
+        note="damaged: vqa; tools/verify-asset vqa mends it\n",
     ),
     State(
         "links-to-nothing",

@@ -227,6 +227,8 @@ def decide(recorded: ImportStage | None, blob: Blob, presence: Presence) -> Acti
         return Action.ADDED
     if not recorded.describes(blob):
         return Action.CHANGED
+    if presence.is_damaged:
+        return Action.UNCHANGED  # mended first, from upstream too
     kept = {presence.archive, presence.contents} - {Location.UPSTREAM, Location.PART_FILE, None}
     return Action.UNCHANGED if kept or not recorded.md5 else Action.LOST
 

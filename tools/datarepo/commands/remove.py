@@ -168,9 +168,10 @@ def free_archives(names: Iterable[str], *, force: bool = False) -> FreedReport:
             if presences[asset].is_damaged:
                 raise edits.damage(asset, presences[asset])
             if not repository.has_contents(asset, stage):
+                verb = "verify-asset" if presences[asset].is_ready else "fetch-asset"
                 raise StageError(
                     f"the contents of {asset.name} are not unpacked and cached, so its archive is needed",
-                    f"tools/fetch-asset {asset.name} unpacks it",
+                    f"tools/{verb} {asset.name} makes it so",
                 )
         places = dict.fromkeys(stages, Location.UNKNOWN) if force else _elsewhere(root, repository, stages)
         archives = {asset: stage.md5 or "" for asset, stage in stages.items()}

@@ -307,7 +307,9 @@ class Repository:
 
     def _check_may_go(self, asset: Asset, path: str) -> None:
         """Raise StageError when something at a path of the asset would be lost with it."""
-        if not self._is_kept(path):
+        made = dvc_lock.read(self._root).get(asset.name)
+        is_listed = path != asset.dir or made is None or self.objects().contents(made.contents) is not None
+        if not is_listed or not self._is_kept(path):
             raise self._not_kept(asset, path)
         if ignored := self._ignored(path):
             raise StageError(
@@ -364,6 +366,10 @@ class Repository:
             path == asset.file and asset.suffix
         ):  # which `dvc commit` would tie to the blob that is upstream now
             way = f"tools/verify-asset {asset.name} puts it there, if it is the recorded archive"
+        elif presence.is_ready:  # the cache has lost the list of its files
+            way = f"tools/verify-asset {asset.name} puts it there"
+        elif asset.suffix and presence.contents is None:
+            way = "move it away: it is of another version of the archive"
         elif presence.is_damaged:
             way = f"it is damaged, and tools/verify-asset {asset.name} mends it"
         else:
