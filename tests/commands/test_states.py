@@ -71,6 +71,12 @@ def pull_contents(clone: Clone) -> None:
     clone.ok("dvc", "pull", "--quiet", "unzip@vqa")
 
 
+def pull_a_file(clone: Clone) -> None:
+    """All that somebody needs of a large data set."""
+    fresh(clone)
+    clone.ok("dvc", "pull", "--quiet", "data/vqa/train.label.tsv")
+
+
 def team_has(clone: Clone, *targets: str) -> None:
     """The team's storage has just this, and the clone is fresh."""
     shutil.rmtree(clone.path.parent / TEAM)
@@ -229,6 +235,21 @@ STATES = [
         "unchanged upstream, and on the team remote",
         ((PULL,),),
         note=ALL_NOT_HERE,
+    ),
+    State(
+        "one-file-pulled",
+        pull_a_file,
+        "partly here",
+        "unchanged upstream, and on the team remote",
+        ((PULL,),),
+        note=NOT_HERE.format("GQA, nlvr2", "unzip@GQA unzip@nlvr2", "GQA nlvr2"),
+    ),
+    State(
+        "some-deleted",
+        sh("rm -r data/vqa/annotations"),
+        "partly here",
+        "unchanged upstream, and in the cache",
+        ((CHECKOUT,),),
     ),
     State(
         "contents-pulled-alone",

@@ -250,10 +250,10 @@ def _unsettled(root: Path, process: RepositoryProcess, plan: Plan) -> str:
         mend = at_root(f"tools/verify-asset {asset.name}")
         return f"{edits.damage(asset, presence).message}; {mend} mends it"
     files = process.call(Repository.unrecorded, asset) if (root / asset.dir).exists() else []
-    if presence.contents is not None and (files or presence.condition is Condition.MODIFIED):
-        return f"{asset.dir} was edited: {edits.choice(asset, presence)}"
     if not files:
         return ""
+    if presence.contents is not None:
+        return f"{asset.dir} was edited: {edits.choice(asset, presence)}"
     unzip = at_root(f"dvc repro {asset.target}")
     return f"{asset.dir} holds what no record knows: {few(files)}; move that away, then run {unzip}"
 

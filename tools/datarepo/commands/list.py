@@ -194,8 +194,8 @@ def data(asset: Asset, recorded: ImportStage | None, presence: Presence) -> str:
         return "unzipped" if has_archive else f"contents, {part}" if part else "contents only"
     if part:
         return f"{part} here"
-    if presence.condition is Condition.MODIFIED:
-        return "modified"
+    if presence.condition in (Condition.MODIFIED, Condition.PARTIAL):
+        return str(presence.condition.value)
     if recorded.md5 is None:
         return "to download"
     if presence.condition in (Condition.OTHER, Condition.DAMAGED):

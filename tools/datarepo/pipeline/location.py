@@ -26,6 +26,7 @@ class Condition(Enum):
     """What lies in the workspace, compared with what import stage and `dvc.lock` record."""
 
     MISSING = "missing"
+    PARTIAL = "partly here"  # some of the recorded files, and nothing else
     AS_RECORDED = "as recorded"
     OTHER = "another version"  # one that the cache has as well, so that nothing is lost with it
     DAMAGED = "damaged"  # a link into the cache, whose object is not any more what it was

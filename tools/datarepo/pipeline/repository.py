@@ -435,6 +435,10 @@ class Repository:
         recorded = oid or former
         if recorded and list(self._damaged(path, content, recorded)):
             return Condition.DAMAGED
+        if oid and content.hash_info.isdir:
+            here, whole = _md5s(content), self.objects().contents(oid) or {}
+            if here.items() <= whole.items():
+                return Condition.PARTIAL if here else Condition.MISSING
         return Condition.MODIFIED
 
     def _damaged(self, path: str, content: Any, oid: str) -> Iterator[str]:  # noqa: ANN401  # DVC publishes no types
