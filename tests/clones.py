@@ -5,16 +5,20 @@ A clone knows every signature that it was given: none may be in what a command s
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
 from tests.azurite import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _IDENTITY = {"NAME": "A Researcher", "EMAIL": "researcher@example.org"}
 _SIGNATURE = re.compile(r"\bsig=([^&;\s'\"]{16,})")
@@ -191,6 +195,18 @@ def write_through(path: Path) -> None:
     with path.open("r+b") as file:
         file.write(b"EDIT")
     path.chmod(mode)
+
+
+@contextlib.contextmanager
+def without_sources(clone: Clone) -> Iterator[None]:
+    """Neither upstream nor the team's storage can be asked, until the block ends."""
+    storage, config = clone.path.parent / "oscar-team-remote", clone.path / ".dvc" / "config.local"
+    aside, settings = storage.with_name("aside"), config.read_text()
+    storage.rename(aside)
+    clone.use("BlobEndpoint=http://127.0.0.1:9/biglmdiag;SharedAccessSignature=sp=r")
+    yield
+    aside.rename(storage)
+    config.write_text(settings)
 
 
 def allow_any_ratio(clone: Clone, name: str) -> None:

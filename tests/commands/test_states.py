@@ -105,31 +105,18 @@ def edit(clone: Clone) -> None:
     (clone.path / "data/vqa/train.label.tsv").write_text("mine\n")
 
 
-def damage_without_source(clone: Clone) -> None:
+def damage_without_source(clone: Clone, file: str = "data/vqa/train.label.tsv") -> None:
     """Verified while nobody had a sound copy; now the team has one."""
-    clone.ok("dvc", "push", "--quiet")
-    storage, aside = clone.path.parent / TEAM, clone.path.parent / "aside"
     clone.ok("tools/remove-asset", "vqa", "--archive")
-    storage.rename(aside)
-    config = clone.path / ".dvc/config.local"
-    settings = config.read_text()
-    clone.use("BlobEndpoint=http://127.0.0.1:9/biglmdiag;SharedAccessSignature=sp=r")
-    clones.write_through(clone.path / "data/vqa/train.label.tsv")
-    assert clone.tool("verify-asset", "vqa").code == 1
-    aside.rename(storage)
-    config.write_text(settings)
+    with clones.without_sources(clone):
+        clones.write_through(clone.path / file)
+        assert clone.tool("verify-asset", "vqa").code == 1
 
 
 def damage_that_upstream_mends(clone: Clone) -> None:
-    """Verified while there was no network; the team never had the asset, and its archive is freed."""
-    clone.ok("tools/remove-asset", "vqa", "--archive")
+    """The same of a file that no other asset has, where the team never had any."""
+    damage_without_source(clone, "data/vqa/train.feature.tsv")
     shutil.rmtree(clone.path.parent / TEAM)
-    config = clone.path / ".dvc/config.local"
-    settings = config.read_text()
-    clone.use("BlobEndpoint=http://127.0.0.1:9/biglmdiag;SharedAccessSignature=sp=r")
-    clones.write_through(clone.path / "data/vqa/train.feature.tsv")
-    assert clone.tool("verify-asset", "vqa").code == 1
-    config.write_text(settings)
 
 
 def lose_an_object(clone: Clone) -> None:
@@ -197,7 +184,6 @@ COMMIT_NEW = (
     ' && git commit -m "Add coco_caption"'
 )
 COMMIT_NLVR2 = 'git add archives/nlvr2.zip.dvc dvc.lock && git commit -m "Update nlvr2"'
-DAMAGED = "damaged: its objects in the cache were overwritten, or are gone"
 NOT_HERE = (
     "not here: {}; 'dvc pull {}' brings it from the team remote, 'tools/fetch-asset {}' from upstream\n"
 )
@@ -207,6 +193,19 @@ ALL_NOT_HERE = NOT_HERE.format(", ".join(USED), "unzip", "--all")
 def sh(*commands: str) -> Callable[[Clone], object]:
     """The preparation that a user types."""
     return lambda clone: clone.ok("bash", "-ec", "\n".join(commands))
+
+
+def damaged(name: str, prepare: Callable[[Clone], object], *assets: str, path: str = "data/vqa") -> State:
+    """A state of damage at a path, of vqa alone or of all assets that share the file."""
+    told = assets or ("vqa",)
+    return State(
+        name,
+        prepare,
+        "damaged",
+        f"unchanged upstream; {path} is damaged: its objects in the cache were overwritten, or are gone",
+        (("tools/verify-asset vqa",),),
+        note=f"damaged: {', '.join(told)}; tools/verify-asset {' '.join(told)} mends it\n",
+    )
 
 
 STATES = [
@@ -306,46 +305,15 @@ STATES = [
         " --force unzip@vqa' undoes it, files of your own there included",
         ((),),
     ),
-    State(
-        "damaged",
-        lambda clone: clones.write_through(clone.path / "data/vqa/train.label.tsv"),
-        "damaged",
-        f"unchanged upstream; data/vqa is {DAMAGED}",
-        (("tools/verify-asset vqa",),),
-        note=f"damaged: {', '.join(USED)}; tools/verify-asset {' '.join(USED)} mends it\n",  # they share the file
-    ),
-    State(
+    damaged("damaged", lambda clone: clones.write_through(clone.path / "data/vqa/train.label.tsv"), *USED),
+    damaged(
         "damaged-archive",
         lambda clone: clones.write_through(clone.path / "archives/vqa.zip"),
-        "damaged",
-        f"unchanged upstream; archives/vqa.zip is {DAMAGED}",
-        (("tools/verify-asset vqa",),),
-        note="damaged: vqa; tools/verify-asset vqa mends it\n",
+        path="archives/vqa.zip",
     ),
-    State(
-        "damage-that-had-no-source",
-        damage_without_source,
-        "damaged",
-        f"unchanged upstream; data/vqa is {DAMAGED}",
-        (("tools/verify-asset vqa",),),
-        note=f"damaged: {', '.join(USED)}; tools/verify-asset {' '.join(USED)} mends it\n",  # they share the file
-    ),
-    State(
-        "damage-that-upstream-mends",
-        damage_that_upstream_mends,
-        "damaged",
-        f"unchanged upstream; data/vqa is {DAMAGED}",
-        (("tools/verify-asset vqa",),),
-        note="damaged: vqa; tools/verify-asset vqa mends it\n",
-    ),
-    State(
-        "links-to-nothing",
-        lose_an_object,
-        "damaged",
-        f"unchanged upstream; data/vqa is {DAMAGED}",
-        (("tools/verify-asset vqa",),),
-        note="damaged: vqa; tools/verify-asset vqa mends it\n",
-    ),
+    damaged("damage-that-had-no-source", damage_without_source, *USED),
+    damaged("damage-that-upstream-mends", damage_that_upstream_mends),
+    damaged("links-to-nothing", lose_an_object),
     State(
         "archive-in-the-cache",
         fetch_archive,

@@ -14,7 +14,7 @@ import yaml
 
 from tests import samples
 from tests.azurite import Azurite
-from tests.clones import Clone, write_through
+from tests.clones import Clone, without_sources, write_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -361,9 +361,6 @@ def test_what_was_taken_out_of_the_cache_is_no_edit_of_the_users(clone: Clone, k
     clone.ok("dvc", "config", "cache.type", kind)
     clone.ok("dvc", "checkout", "--relink")
     clone.tool("remove-asset", "vqa", "--archive", "--force")
-    clone.use("BlobEndpoint=http://127.0.0.1:9/biglmdiag;SharedAccessSignature=sp=r")
-    aside = clone.path.parent / "aside"
-    team(clone).rename(aside)
     rot(stored(clone, samples.tree("vqa")["train.feature.tsv"]))
     if kind == "copy":  # which is mended from the workspace, unless that has the damage as well
         clone.ok("rm", FEATURES)
@@ -371,9 +368,9 @@ def test_what_was_taken_out_of_the_cache_is_no_edit_of_the_users(clone: Clone, k
     clone.ok("dvc", "unprotect", LABELS)
     (clone.path / LABELS).write_text("mine\n")
 
-    lost = [clone.tool("verify-asset", "vqa") for _ in range(2)]
-    blocked = clone.tool("fetch-asset", "vqa", "--force")
-    aside.rename(team(clone))
+    with without_sources(clone):
+        lost = [clone.tool("verify-asset", "vqa") for _ in range(2)]
+        blocked = clone.tool("fetch-asset", "vqa", "--force")
     mended = clone.tool("verify-asset", "vqa")
 
     damaged, modified = f"  damaged: {FEATURES}", f"  modified: {LABELS}; left as it is"
@@ -407,12 +404,9 @@ def test_to_look_at_damage_changes_nothing(clone: Clone) -> None:
 def test_a_file_is_mended_from_the_cache_that_has_got_its_object_again(clone: Clone) -> None:
     """By `dvc fetch`, which leaves the workspace alone."""
     clone.tool("remove-asset", "vqa", "--archive", "--force")
-    clone.use("BlobEndpoint=http://127.0.0.1:9/biglmdiag;SharedAccessSignature=sp=r")
-    aside = clone.path.parent / "aside"
-    team(clone).rename(aside)
-    write_through(clone.path / FEATURES)
-    assert clone.tool("verify-asset", "vqa").code == 1
-    aside.rename(team(clone))
+    with without_sources(clone):
+        write_through(clone.path / FEATURES)
+        assert clone.tool("verify-asset", "vqa").code == 1
     clone.ok("dvc", "fetch", "unzip@vqa")
 
     assert clone.tool("verify-asset", "vqa") == (

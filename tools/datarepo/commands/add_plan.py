@@ -67,7 +67,7 @@ class Plan:
     @property
     def data(self) -> Location | None:
         """Where what people work with is, as recorded; None when no unpacking is recorded."""
-        return self.presence.contents if self.asset.suffix else self.presence.archive
+        return self.presence.data(self.asset)
 
     @property
     def is_edited(self) -> bool:
@@ -117,6 +117,7 @@ class Step(NamedTuple):
 
 
 _VERBS = ("checkout", "pull", "repro", "fetch", "verify")  # in the order in which they are typed
+_TOOLS = {"fetch": "tools/fetch-asset", "verify": "tools/verify-asset"}
 _FETCHING = "      goes on where it was interrupted, verifies, and unpacks on the way"
 _WITHOUT = "      with DVC alone; begins again from zero when it was interrupted"
 _WAITING = "      when the download is done: a commit before it makes the dvc pull of colleagues ask upstream"
@@ -156,12 +157,9 @@ class AddReport(Report):
             targets = [step.target for group in steps for step in group if step.verb == verb]
             if self.every and len(unzips) > 1 and unzips <= set(targets):
                 targets = ["unzip", *(target for target in targets if target not in unzips)]
-            if targets and verb == "verify":
-                commands.append(f"tools/verify-asset {' '.join(targets)}")
-            elif targets and verb == "fetch":
-                commands.append(f"tools/fetch-asset {'--all' if self.every else ' '.join(targets)}")
-            elif targets:
-                commands.append(f"dvc {verb} {' '.join(targets)}")
+            if targets:
+                named = "--all" if verb == "fetch" and self.every else " ".join(targets)
+                commands.append(f"{_TOOLS.get(verb, f'dvc {verb}')} {named}")
         return " && ".join(commands)
 
     def lines(self) -> Iterable[str]:

@@ -193,8 +193,9 @@ def _gather(
             raise edits.damage(asset, presence)
         if presence.in_the_way and not (path and path.exists() and path.samefile(file)):
             raise _in_the_way(asset, stage)
-        plans.append(Plan(asset, stage, presence, decide(asset, presence, unzips=unzips)))
-        if plans[-1].step is Step.UNPACK and (error := edits.not_published(asset, stage)):
+        step = decide(asset, presence, unzips=unzips)
+        plans.append(Plan(asset, stage, presence, step))
+        if step is Step.UNPACK and (error := edits.not_published(asset, stage)):
             raise error
     return plans
 

@@ -106,9 +106,7 @@ class FetchReport(Report):
     targets: Sequence[str] = ()  # stages that are to unpack what was asked for without its contents
     commit: str = ""  # the command that commits what has changed
     pending: Sequence[str] = ()  # assets whose stages go with it, and whose archives are not here
-    unsettled: Mapping[str, str] = field(
-        default_factory=dict
-    )  # why the contents of an asset stay as they are
+    unsettled: Mapping[str, str] = field(default_factory=dict)  # why contents stay as they are, by asset
 
     @property
     def next(self) -> str:

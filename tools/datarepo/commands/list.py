@@ -200,7 +200,7 @@ def data(asset: Asset, recorded: ImportStage | None, presence: Presence) -> str:
         return "to download"
     if presence.condition in (Condition.OTHER, Condition.DAMAGED):
         return "another version"
-    if Location.CACHE in (presence.contents, None if asset.suffix else presence.archive):
+    if presence.data(asset) is Location.CACHE:
         return "in the cache"
     if has_archive:
         return "to unzip"

@@ -28,6 +28,7 @@ from datarepo.pipeline.root import at_root, find_root, part_files, writing
 if TYPE_CHECKING:
     from datarepo.pipeline.catalogue import Asset
     from datarepo.pipeline.import_stage import ImportStage
+    from datarepo.pipeline.location import Presence
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,9 @@ def free_archives(names: Iterable[str], *, force: bool = False) -> FreedReport:
                     f"the contents of {asset.name} are not unpacked and cached, so its archive is needed",
                     f"tools/{verb} {asset.name} makes it so",
                 )
-        places = dict.fromkeys(stages, Location.UNKNOWN) if force else _elsewhere(root, repository, stages)
+        places = dict.fromkeys(stages, Location.UNKNOWN)
+        if not force:
+            places = _elsewhere(root, repository, stages, presences)
         archives = {asset: stage.md5 or "" for asset, stage in stages.items()}
         parts = {asset: PartFile(part_files(root), asset.name).arrived for asset in stages}
         freed = repository.free(archives, force=force)
@@ -192,7 +195,10 @@ def _stage(root: Path, asset: Asset) -> ImportStage:
 
 
 def _elsewhere(
-    root: Path, repository: Repository, stages: Mapping[Asset, ImportStage]
+    root: Path,
+    repository: Repository,
+    stages: Mapping[Asset, ImportStage],
+    presences: Mapping[Asset, Presence],
 ) -> dict[Asset, Location]:
     """Where each archive is had again, upstream or from the team remote; StageError when nowhere."""
     remotes = Remotes(root)
@@ -206,9 +212,8 @@ def _elsewhere(
         for asset, stage in stages.items()
         if not (isinstance(answer := answers[asset.name], Blob) and stage.describes(answer))
     }
-    presences = repository.ask_team(away, repository.look(away)) if away else {}
-    lost = {asset.name: presences[asset].archive for asset in away}
-    lost = {name: place for name, place in lost.items() if place is not Location.TEAM}
+    asked = repository.ask_team(away, presences) if away else {}
+    lost = {asset.name: each.archive for asset, each in asked.items() if each.archive is not Location.TEAM}
     if lost:
         silent = [
             answer.message

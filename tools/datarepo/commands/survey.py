@@ -60,6 +60,12 @@ def survey(root: Path, asset: Asset, reader: Reader) -> Survey:
     return Survey(archive, lay_out(archive, (root / asset.dir).resolve(), wrappers, max_ratio))
 
 
+def blamed(asset: Asset, error: ArchiveError, blame: str) -> ArchiveError:
+    """The error of an asset's archive, whose hint is `blame` where its own is to get the archive again."""
+    hint = blame if error.hint in (AGAIN, HINT, NO_ARCHIVE) else error.hint
+    return ArchiveError(f"{asset.name}: {error.message}", hint)
+
+
 def survey_blobs(
     root: Path,
     addresses: Mapping[Asset, Address],
@@ -83,9 +89,7 @@ def survey_blobs(
             check_kind(reader, asset.suffix)
             return None
         except ArchiveError as error:
-            blame = "is it the right blob? then tell its publisher"
-            hint = blame if error.hint in (AGAIN, HINT, NO_ARCHIVE) else error.hint
-            raise ArchiveError(f"{asset.name}: {error.message}", hint) from None
+            raise blamed(asset, error, "is it the right blob? then tell its publisher") from None
 
     questions = {asset: partial(attempt, asset) for asset in addresses if asset.suffix}
     surveys = {}

@@ -26,14 +26,13 @@ from typing import TYPE_CHECKING, Any
 from datarepo import disk
 from datarepo.archives.atomic_folder import appearing
 from datarepo.archives.extract import fill
-from datarepo.archives.safety import AGAIN, HINT, NO_ARCHIVE
 from datarepo.archives.zip import ZipArchive
 from datarepo.atomic_file import replace_text
 from datarepo.azure.arriving import Arriving
 from datarepo.azure.download import Download
 from datarepo.azure.part_file import PartFile
 from datarepo.commands.fetch_report import Action, AssetReport
-from datarepo.commands.survey import survey
+from datarepo.commands.survey import blamed, survey
 from datarepo.console import note, size
 from datarepo.errors import ArchiveError, BlobChangedError, DiskError, RepositoryError
 from datarepo.pipeline.repository import Arrival, Repository, check_unchanged
@@ -210,8 +209,7 @@ class Transfer:
                 "its publisher made it so: tell them; tools/fetch-asset"
                 f" {self.asset.name} --no-unzip brings the archive as it is"
             )
-            hint = blame if error.hint in (AGAIN, HINT, NO_ARCHIVE) else error.hint
-            raise ArchiveError(f"{self.asset.name}: {error.message}", hint) from None
+            raise blamed(self.asset, error, blame) from None
 
     def _not_as_published(self, incoming: Incoming, wrong: str) -> ArchiveError:
         if incoming.action is Action.TAKEN:

@@ -159,6 +159,7 @@ class _Run:
         self._progress = progress
         self._repository = Repository(root)
         self._objects = self._repository.objects()
+        self._near: dict[str, Source] = {"the cache": self._cache, "the workspace": self._workspace}
         self._team = partial(self._objects.fetch, folder=work)
         self._made = dvc_lock.read(root)
         self._stages: dict[Asset, ImportStage] = {}
@@ -223,7 +224,8 @@ class _Run:
         found = examine(self._objects, files, self._progress)
         if lacking := [oid for oid, finding in found.items() if finding.is_lacking]:
             places = self._objects.places(lacking)  # of what shares them, which is to be mended with them
-            shared = {oid: [*found[oid].files, *(places[oid] - found[oid].files.keys())] for oid in lacking}
+            more = {oid: places[oid] - found[oid].files.keys() for oid in lacking}
+            shared = {oid: [*found[oid].files, *paths] for oid, paths in more.items() if paths}
             found |= examine(self._objects, shared, self._progress)
         self._findings |= found
 
@@ -231,8 +233,7 @@ class _Run:
         stage = self._stages.get(asset)
         if stage and stage.md5:
             sources: dict[str, Source] = {
-                "the cache": self._cache,
-                "the workspace": self._workspace,
+                **self._near,
                 "the team remote": self._team,
                 "upstream": lambda lacking: dict.fromkeys(lacking, str(self._downloaded(asset))),
             }
@@ -251,15 +252,10 @@ class _Run:
         stage, made = self._stages.get(asset), self._made.get(asset.name)
         if not made:
             return
-        sources: dict[str, Source] = {
-            "the cache": self._cache,
-            "the workspace": self._workspace,
-            "the team remote": self._team,
-        }
+        sources: dict[str, Source] = {**self._near, "the team remote": self._team}
         if stage and stage.md5 == made.archive:
             sources = {
-                "the cache": self._cache,
-                "the workspace": self._workspace,
+                **self._near,
                 asset.file: partial(self._archive, asset),
                 "the team remote": self._team,
                 "upstream": partial(self._archive_from_upstream, asset),
@@ -366,8 +362,12 @@ class _Run:
     def _verdict(self, asset: Asset) -> Verdict:
         """What was found of an asset; what could not be mended goes out of the cache."""
         verdict = Verdict(asset.name)
-        contents = self._paths(asset) - {f"{self._root}/{asset.file}"}
-        gone = {path for path in contents if not os.path.lexists(path)}
+        recorded = self._paths(asset)
+        contents = recorded - {f"{self._root}/{asset.file}"}
+        unread = {
+            path for oid in self._files[asset] for path, md5 in self._findings[oid].files.items() if not md5
+        }
+        gone = {path for path in contents & unread if not os.path.lexists(path)}
         missing = gone if gone < contents else set()  # else there is no folder: the cache alone has them
         for oid, paths in self._files[asset].items():
             finding = self._findings[oid]
@@ -380,7 +380,7 @@ class _Run:
                 for name in names or [f"{asset.dir}/ (the list of its files)"]:
                     verdict.damaged[name] = self._mended.get(oid)
             if finding.is_lacking and oid not in self._mended:
-                with self._repository.holding(asset, finding.linked - self._paths(asset)):
+                with self._repository.holding(asset, finding.linked - recorded):
                     self._objects.take_out(finding)
             else:
                 if finding.is_here:
@@ -392,7 +392,7 @@ class _Run:
         made = self._made.get(asset.name)
         if made and asset.dir not in self._others and self._objects.contents(made.contents) is not None:
             folders = os.walk(self._root / asset.dir)
-            others = {f"{top}/{name}" for top, _, names in folders for name in names} - self._paths(asset)
+            others = {f"{top}/{name}" for top, _, names in folders for name in names} - recorded
             known = others and others.intersection(self._objects.files(f"{self._root}/{asset.dir}"))
             verdict.unknown = sorted(map(self._shown, known))
         return verdict

@@ -27,7 +27,7 @@ def keeping(asset: Asset, archive: Location) -> str:
 
 def choice(asset: Asset, presence: Presence) -> str:
     """How edits of recorded data are kept, and how they are undone."""
-    if Location.CACHE in (presence.contents, None if asset.suffix else presence.archive):
+    if presence.data(asset) is Location.CACHE:
         undo = f"dvc checkout --force {asset.target}"
     elif asset.suffix and presence.archive.is_here:
         undo = f"dvc repro --force {asset.target}"

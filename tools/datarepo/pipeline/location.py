@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datarepo.pipeline.catalogue import Asset
 
 
 class Location(Enum):
@@ -48,6 +52,10 @@ class Presence:
     condition: Condition = Condition.MISSING
     arrived: int = 0
     file: Condition = Condition.MISSING
+
+    def data(self, asset: Asset) -> Location | None:
+        """Where what people work with is, as recorded; None when no unpacking is recorded."""
+        return self.contents if asset.suffix else self.archive
 
     @property
     def in_the_way(self) -> bool:

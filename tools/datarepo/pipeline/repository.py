@@ -248,13 +248,11 @@ class Repository:
         condition = self._condition(asset.dir, None, made.contents if made else None)
         if condition not in (Condition.MODIFIED, Condition.DAMAGED):
             return ignored
-        recorded = (made and self.objects().contents(made.contents)) or {}
+        recorded = self._recorded(made.contents) if made else {}
         ours = PartFile(part_files(self._root), asset.name).unpacked
-        content = self._content(asset.dir)
-        there = _md5s(content).items()
-        unknown = {name for name, md5 in there if md5 not in (recorded.get(name), ours.get(name))}
-        damaged = self._damaged(asset.dir, content, made.contents) if made else ()
-        return sorted(unknown.difference(damaged).union(ignored))
+        there = _md5s(self._content(asset.dir))
+        unknown = {name for name, md5 in there.items() if md5 not in (recorded.get(name), ours.get(name))}
+        return sorted(unknown.difference(self._damaged(asset.dir, there, recorded)).union(ignored))
 
     def _dangling(self, path: str) -> list[str]:
         """The links at a path, or below it, to objects that are gone from the cache."""
@@ -293,9 +291,10 @@ class Repository:
         every = [path for paths in outputs.values() for path in paths]
         with self._working_on("dvc remove"), self._alone_with(every):
             present = {asset: list(filter(self._is_there, paths)) for asset, paths in outputs.items()}
+            made = dvc_lock.read(self._root)
             for asset, paths in () if force else present.items():
                 for path in paths:
-                    self._check_may_go(asset, path)
+                    self._check_may_go(asset, path, made.get(asset.name))
             dvc_lock.save(self._root, {})  # raises when it cannot be edited, which is to be known before
             for path in (path for paths in present.values() for path in paths):
                 self._remove(path)
@@ -305,9 +304,8 @@ class Repository:
             git_ignore.unignore(self._root, [path for asset in outputs for path in asset.outputs])
         return present
 
-    def _check_may_go(self, asset: Asset, path: str) -> None:
+    def _check_may_go(self, asset: Asset, path: str, made: Unzipped | None) -> None:
         """Raise StageError when something at a path of the asset would be lost with it."""
-        made = dvc_lock.read(self._root).get(asset.name)
         is_listed = path != asset.dir or made is None or self.objects().contents(made.contents) is not None
         if not is_listed or not self._is_kept(path):
             raise self._not_kept(asset, path)
@@ -362,9 +360,8 @@ class Repository:
         """The error of what the cache does not have, with what brings it there."""
         stage = import_stage.read(self._root, asset)
         presence = self.look({asset: stage})[asset]
-        if (
-            path == asset.file and asset.suffix
-        ):  # which `dvc commit` would tie to the blob that is upstream now
+        is_archive = bool(asset.suffix) and path == asset.file
+        if is_archive:  # which `dvc commit` would tie to the blob that is upstream now
             way = f"tools/verify-asset {asset.name} puts it there, if it is the recorded archive"
         elif presence.is_ready:  # the cache has lost the list of its files
             way = f"tools/verify-asset {asset.name} puts it there"
@@ -432,21 +429,24 @@ class Repository:
             return Condition.AS_RECORDED
         if value == former or self._is_cached(value):
             return Condition.OTHER
-        recorded = oid or former
-        if recorded and list(self._damaged(path, content, recorded)):
+        if not (oid or former):
+            return Condition.MODIFIED
+        there, recorded = _md5s(content), self._recorded(oid or former or "")
+        if next(self._damaged(path, there, recorded), None) is not None:
             return Condition.DAMAGED
-        if oid and content.hash_info.isdir:
-            here, whole = _md5s(content), self.objects().contents(oid) or {}
-            if here.items() <= whole.items():
-                return Condition.PARTIAL if here else Condition.MISSING
+        if oid and there.items() <= recorded.items():
+            return Condition.PARTIAL if there else Condition.MISSING
         return Condition.MODIFIED
 
-    def _damaged(self, path: str, content: Any, oid: str) -> Iterator[str]:  # noqa: ANN401  # DVC publishes no types
-        """The files of what lies at a path, and was recorded as that object, that are no edits but damage."""
+    def _recorded(self, oid: str) -> dict[str, str]:
+        """The md5 of each file of an object, as `_md5s` has them; none where the cache has lost a list."""
+        return (self.objects().contents(oid) or {}) if oid.endswith(".dir") else {"": oid}
+
+    def _damaged(self, path: str, there: Mapping[str, str], recorded: Mapping[str, str]) -> Iterator[str]:
+        """The files of what lies at a path that are no edits of what is recorded, but damage."""
         yield from self._dangling(path)
         objects, full = self.objects(), str(self._root / path)
-        recorded = (objects.contents(oid) or {}) if content.hash_info.isdir else {"": oid}
-        for name, md5 in _md5s(content).items():
+        for name, md5 in there.items():
             was = recorded.get(name, md5)
             if md5 != was and objects.is_damage(os.path.join(full, name) if name else full, md5, was):  # noqa: PTH118  # 100,000 of them
                 yield name
