@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from datarepo import disk
+from datarepo import files
 from datarepo.archives.extract import TINY, fill, lay_out, shares
 from datarepo.archives.reader import FileReader
 from datarepo.archives.zip import CHUNK, ZipArchive
@@ -288,7 +288,7 @@ def test_the_work_is_shared_out_by_size_or_in_order(
 
 def test_more_than_the_disk_has_free_needs_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--force` goes on; the check comes before anything is written."""
-    monkeypatch.setattr(disk, "free", lambda _: 2)
+    monkeypatch.setattr(files, "free", lambda _: 2)
     archive = tmp_path / "archive.zip"
     archive.write_bytes(zipped(Entry("a", b"123")))
     with pytest.raises(DiskError) as refused:

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datarepo.errors import UsageError
-from datarepo.lock import locked
+from datarepo.files import locked
 
 
 def work_folder(folder: Path) -> Path:

@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datarepo import disk
 from datarepo.archives.atomic_folder import work_folder
 from datarepo.archives.safety import Kind, check_ratio, clashes, is_kept, permissions, place, refuse, shown
 from datarepo.console import few
 from datarepo.errors import DiskError
+from datarepo.files import is_full
 
 if TYPE_CHECKING:
     from datarepo.archives.formats import Archive, Entry
@@ -149,7 +149,7 @@ def fill(
         for future in wait(futures, return_when=FIRST_EXCEPTION).done:
             digests |= future.result()
     except OSError as error:
-        if disk.is_full(error):
+        if is_full(error):
             raise DiskError("the disk is full", "make room and run the same command again") from None
         raise
     finally:

@@ -22,8 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datarepo.atomic_file import clear, replace_text
-from datarepo.lock import locked
+from datarepo.files import clear, locked, replace_text
 
 if TYPE_CHECKING:
     from datarepo.azure.blob import Blob

@@ -19,7 +19,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datarepo import disk
 from datarepo.azure import blob, blob_url
 from datarepo.azure import sas as signature
 from datarepo.azure.blob import Address
@@ -28,6 +27,7 @@ from datarepo.commands.add_plan import AddReport, Plan, decide, needed
 from datarepo.commands.survey import check_room, survey_blobs
 from datarepo.console import few
 from datarepo.errors import BlobNotFoundError, StageError, UsageError
+from datarepo.files import free
 from datarepo.pipeline import (
     catalogue,
     commit,
@@ -105,7 +105,7 @@ def add(
             _act(root, repository, asked, plans)
     return AddReport(
         tuple(plans),
-        disk.free(root),
+        free(root),
         dry_run,
         every,
         "" if dry_run else _commit(root, plans, catalogue.assets_in_use(root, known)),

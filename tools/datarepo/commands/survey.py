@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from datarepo import disk
 from datarepo.archives.extract import lay_out
 from datarepo.archives.formats import open_archive, stem
 from datarepo.archives.safety import AGAIN, HINT, MAX_RATIO, NO_ARCHIVE
@@ -16,6 +15,7 @@ from datarepo.azure.blob import DEADLINE, BlobReader, silent
 from datarepo.console import size
 from datarepo.deadline import ask_all
 from datarepo.errors import ArchiveError
+from datarepo.files import check_disk
 
 if TYPE_CHECKING:
     from datarepo.archives.extract import Layout
@@ -106,4 +106,4 @@ def check_room(root: Path, archives: int, contents: int) -> None:
 
     No copy is counted for DVC's cache: with `cache.type = hardlink,symlink` it holds the same bytes.
     """
-    disk.check(root, archives + contents, f"archives ({size(archives)}) and contents ({size(contents)}) need")
+    check_disk(root, archives + contents, f"archives ({size(archives)}) and contents ({size(contents)}) need")

@@ -23,11 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datarepo import disk
 from datarepo.archives.atomic_folder import appearing
 from datarepo.archives.extract import fill
 from datarepo.archives.zip import ZipArchive
-from datarepo.atomic_file import replace_text
 from datarepo.azure.arriving import Arriving
 from datarepo.azure.download import Download
 from datarepo.azure.part_file import PartFile
@@ -35,6 +33,7 @@ from datarepo.commands.fetch_report import Action, AssetReport
 from datarepo.commands.survey import blamed, survey
 from datarepo.console import note, size
 from datarepo.errors import ArchiveError, BlobChangedError, DiskError, RepositoryError
+from datarepo.files import is_full, replace_text
 from datarepo.pipeline.repository import Arrival, Repository, check_unchanged
 from datarepo.pipeline.root import part_files, writing
 
@@ -341,7 +340,7 @@ def not_the_archive(asset: Asset, path: str, why: str) -> ArchiveError:
 
 
 def _told_if_full(error: OSError, asset: Asset, part_file: PartFile) -> OSError:
-    if not disk.is_full(error):
+    if not is_full(error):
         return error
     return DiskError(
         f"the disk is full ({error.strerror}): {size(part_file.arrived)} of {asset.file} are there and kept",

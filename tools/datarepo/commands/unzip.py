@@ -5,7 +5,7 @@ unzip
 ├── _max_ratio     the catalogue's word on how far it may unpack
 ├── open_archive   its list of members                        (archives.formats)
 ├── lay_out        decides before anything is written         (archives.extract)
-├── disk.check     whether the contents fit
+├── check_disk     whether the contents fit
 ├── appearing      the folder appears, whole or not at all    (archives.atomic_folder)
 └── fill           with all members in it                     (archives.extract)
 """
@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datarepo import disk
 from datarepo.archives.atomic_folder import appearing, not_empty
 from datarepo.archives.extract import fill, lay_out
 from datarepo.archives.formats import open_archive, stem
@@ -30,6 +29,7 @@ from datarepo.archives.safety import MAX_RATIO, Kind, Member, shown
 from datarepo.commands.report import Report
 from datarepo.console import size
 from datarepo.errors import UsageError
+from datarepo.files import check_disk
 from datarepo.pipeline import import_stage, state
 from datarepo.progress import Progress
 
@@ -111,7 +111,7 @@ def unzip(
         opened = open_archive(reader, archive.name, max_ratio)
         layout = lay_out(opened, folder, wrappers, max_ratio)
         if not force:
-            disk.check(folder, layout.size, "the contents need")
+            check_disk(folder, layout.size, "the contents need")
         hashed = state.wants_hashes(folder, layout.size, layout.files)
         with Progress(quiet) as progress:
             advance = progress.task(folder.name, layout.size)

@@ -34,7 +34,7 @@ from datarepo.commands.survey import survey
 from datarepo.commands.transfer import Job, from_blob
 from datarepo.console import note, size
 from datarepo.errors import BlobChangedError, DiskError, RepositoryError, UsageError
-from datarepo.lock import locked
+from datarepo.files import locked
 from datarepo.pipeline import catalogue, dvc_lock, import_stage
 from datarepo.pipeline.objects import Finding, digests, examine, listing
 from datarepo.pipeline.remotes import Remotes

@@ -28,8 +28,8 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from datarepo.archives import formats
-from datarepo.atomic_file import replace_text
 from datarepo.errors import CatalogueError, UsageError
+from datarepo.files import replace_text
 from datarepo.pipeline import yaml_file
 from datarepo.pipeline.root import scratch
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from datarepo.atomic_file import replace_text
 from datarepo.errors import StageError
+from datarepo.files import replace_text
 from datarepo.pipeline import yaml_file
 from datarepo.pipeline.root import scratch
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from datarepo.atomic_file import replace_text
+from datarepo.files import replace_text
 from datarepo.pipeline.root import scratch
 
 

@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datarepo.archives.extract import TINY
-from datarepo.atomic_file import replace_text
 from datarepo.azure.blob import DEADLINE
 from datarepo.console import first_line, note
 from datarepo.deadline import within
+from datarepo.files import replace_text
 
 if TYPE_CHECKING:
     from datarepo.progress import Progress

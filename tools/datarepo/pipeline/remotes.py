@@ -18,11 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datarepo.atomic_file import replace_bytes, replace_text
 from datarepo.azure import sas
 from datarepo.azure.blob import Address
 from datarepo.azure.source import Source
 from datarepo.errors import SasError, StageError
+from datarepo.files import replace_bytes, replace_text
 from datarepo.pipeline.root import scratch
 
 if TYPE_CHECKING:

@@ -28,12 +28,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datarepo.atomic_file import replace_text
 from datarepo.azure.blob import DEADLINE
 from datarepo.azure.part_file import PartFile
 from datarepo.console import few, first_line, note
 from datarepo.deadline import ask_all, within
 from datarepo.errors import RepositoryError, StageError
+from datarepo.files import replace_text
 from datarepo.pipeline import catalogue, commit, dvc_lock, edits, git_ignore, import_stage, state
 from datarepo.pipeline.location import Condition, Location, Presence
 from datarepo.pipeline.objects import Objects

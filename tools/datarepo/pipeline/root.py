@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datarepo.errors import StageError
-from datarepo.lock import locked
+from datarepo.files import locked
 
 
 def find_root(start: Path | None = None) -> Path:

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from datarepo.atomic_file import replace_bytes, replace_text
+from datarepo.files import replace_bytes, replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path
