@@ -47,6 +47,7 @@ class Azurite:
     def __init__(self) -> None:
         self.key = base64.b64encode(secrets.token_bytes(64)).decode()
         self.port = 0
+        self._uploaded: dict[tuple[str, str], bytes | None] = {}  # by container and path
 
     def __enter__(self) -> Azurite:
         venv = ROOT / ".venv"
@@ -116,10 +117,17 @@ class Azurite:
         client.upload_blob(content, overwrite=True)
         if md5 is not None:  # the service checks it on upload, and believes what is set afterwards
             client.set_http_headers(ContentSettings(content_md5=bytearray(md5)))
+        self._uploaded[container, path] = content if md5 is None else None
+
+    def restore(self, path: str, content: bytes) -> None:
+        """Upload a blob unless the last upload there was the same, and nobody has deleted it since."""
+        if self._uploaded.get((CONTAINER, path)) != content:
+            self.put(path, content)
 
     def delete(self, path: str, *, container: str = CONTAINER) -> None:
         """Delete a blob."""
         self._client.get_blob_client(container, path).delete_blob()
+        self._uploaded.pop((container, path), None)
 
     def etag(self, path: str, *, container: str = CONTAINER) -> str:
         """The ETag of a blob, in its quotes."""

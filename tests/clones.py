@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
+from tests import fork_server
 from tests.azurite import ROOT
 
 if TYPE_CHECKING:
@@ -53,13 +54,8 @@ class Clone:
 
     def environment(self) -> dict[str, str]:
         """A new user's environment with the clone's `.venv` activated."""
-        inherited = {
-            name: os.environ[name]
-            for name in ("LANG", "TMPDIR", "SSL_CERT_FILE", "DVC_SITE_CACHE_DIR")
-            if name in os.environ
-        }
         return {
-            **inherited,
+            **fork_server.inherited(),
             "HOME": str(self.home),
             "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "DVC_NO_ANALYTICS": "1",
@@ -79,15 +75,8 @@ class Clone:
     ) -> Result:
         """Run a command at the clone's root (or elsewhere), and wait for it; no signature may be in its output."""
         self._remember(stdin, *map(str, command))
-        done = subprocess.run(
-            command,
-            cwd=cwd or self.path,
-            env={**self.environment(), **(env or {})},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
+        done = fork_server.run(
+            [*map(str, command)], cwd or self.path, {**self.environment(), **(env or {})}, stdin
         )
         result = Result(done.returncode, done.stdout, done.stderr)
         self.assert_no_signature(result.said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import signal
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests import clones, samples
+from tests import clones, fork_server, samples
 from tests.azurite import Azurite
 from tests.made_archives import THREE_RANGES
 from tests.proxy import Proxy
@@ -38,6 +39,7 @@ def _site_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_SITE_CACHE_DIR", str(folder))
         yield
+        fork_server.end()
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +53,16 @@ def azurite() -> Iterator[Azurite]:
 def upstream(azurite: Azurite) -> Azurite:
     """The emulator with the nine archives in their first edition."""
     for name in samples.NAMES:
-        azurite.put(samples.blob_path(name), samples.archive(name))
+        azurite.restore(samples.blob_path(name), samples.archive(name))
     return azurite
 
 
 @pytest.fixture(scope="session")
 def _pristine(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     folder = tmp_path_factory.mktemp("pristine")
-    return clones.make(folder / "clone", folder / "home")
+    clone = clones.make(folder / "clone", folder / "home")
+    assert compileall.compile_dir(clone.path / "tools", quiet=1)  # once, and not in each of its copies
+    return clone
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ some do not; both land as `data/vqa/train.feature.tsv`.
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import json
 import random
@@ -56,6 +57,7 @@ def _floats(chance: random.Random, count: int) -> bytes:
     return b"".join(chance.randbytes(2) + b"\x00\x3f" for _ in range(count))
 
 
+@functools.cache
 def archive(name: str, edition: int = 1) -> bytes:
     """An asset's archive, byte for byte the same in every run."""
     stream = io.BytesIO()
